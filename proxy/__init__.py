@@ -1,0 +1,1 @@
+"""medialink: links that WhatsApp can always fetch."""

@@ -1,0 +1,256 @@
+"""Everything that can go wrong, drawn once.
+
+MedialinkError
+├── Malformed                400  malformed
+├── Unauthorized             401  unauthorized
+├── KeyNotAllowed            403  key_not_allowed
+├── NotFound                 404  not_found             forged, unknown and closed look alike
+├── Gone
+│   ├── LinkExpired          410  link_expired
+│   └── SourceReplaced       410  source_replaced
+├── TooLarge                 413  too_large             more than we take in
+├── RefusedMedium                                       what WhatsApp would refuse, or what cannot be made to fit
+│   ├── TypeRefused          422  type_refused
+│   ├── TooHeavy             422  too_heavy
+│   ├── TooManyPixels        422  too_many_pixels
+│   ├── WrongDimensions      422  wrong_dimensions
+│   ├── Undecodable          422  undecodable
+│   └── DecodeLimit          422  decode_limit          time or memory ran out; asked again after a minute
+├── Unavailable                                         all carry Retry-After
+│   ├── StoreAway            503  store_away
+│   ├── Busy                 503  busy
+│   └── DiskFull             503  disk_full
+├── SendFailed
+│   ├── PublicUrlBroken      502  public_url_broken     our own link could not be fetched: nothing was posted
+│   ├── ProviderRefused      502  provider_refused      final: nothing was sent
+│   ├── ProviderBusy         503  provider_busy         nothing was sent, and may be sent again
+│   └── SendUncertain        504  send_uncertain        perhaps sent: never send again by itself
+└── SettingsInvalid          500  settings_invalid      every mistake at once
+
+A class has a status, a stable code and one public sentence. Its fields are the evidence: they fill the sentence,
+stand beside it in the answer, and are all that is kept of a refusal that is remembered.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import ClassVar
+
+
+@dataclass(eq=False)
+class MedialinkError(Exception):
+    """The root: one handler turns any of these into an answer, one into an exit code."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal"
+    sentence: ClassVar[str] = "Something went wrong on our side. The log knows more under this request id."
+
+    @property
+    def evidence(self) -> dict[str, object]:
+        return asdict(self)
+
+    @property
+    def message(self) -> str:
+        return self.sentence.format(**self.evidence)
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Cross a process border by evidence, not by args."""
+        return _rebuild, (type(self), self.evidence)
+
+
+def _rebuild(kind: type[MedialinkError], evidence: dict[str, object]) -> MedialinkError:
+    return kind(**evidence)
+
+
+@dataclass(eq=False)
+class Malformed(MedialinkError):
+    field: str
+    problem: str
+    status: ClassVar[int] = 400
+    code: ClassVar[str] = "malformed"
+    sentence: ClassVar[str] = "{field}: {problem}."
+
+
+class Unauthorized(MedialinkError):
+    status = 401
+    code = "unauthorized"
+    sentence = "Present a gateway key: Authorization: Bearer <key>, or D360-API-KEY: <key>."
+
+
+@dataclass(eq=False)
+class KeyNotAllowed(MedialinkError):
+    key: str
+    status: ClassVar[int] = 403
+    code: ClassVar[str] = "key_not_allowed"
+    sentence: ClassVar[str] = "This gateway key may not use {key}. Use a key under one of its prefixes."
+
+
+class NotFound(MedialinkError):
+    status = 404
+    code = "not_found"
+    sentence = "There is nothing here."
+
+
+class Gone(MedialinkError):
+    status = 410
+
+
+class LinkExpired(Gone):
+    code = "link_expired"
+    sentence = "This link has expired. Ask its sender for a new one."
+
+
+class SourceReplaced(Gone):
+    code = "source_replaced"
+    sentence = "The version that this link names is no longer in the store. Mint a new link."
+
+
+@dataclass(eq=False)
+class TooLarge(MedialinkError):
+    size_bytes: int | None
+    limit_bytes: int
+    status: ClassVar[int] = 413
+    code: ClassVar[str] = "too_large"
+    sentence: ClassVar[str] = "More than the {limit_bytes} bytes that are taken in. Send less."
+
+
+class RefusedMedium(MedialinkError):
+    """A verdict against a source: WhatsApp would refuse it, and it was not or could not be made to fit."""
+
+    status = 422
+    code = "refused"
+    lasting: ClassVar[bool] = True
+
+
+@dataclass(eq=False)
+class TypeRefused(RefusedMedium):
+    kind: str
+    media_type: str
+    accepted: str
+    code: ClassVar[str] = "type_refused"
+    sentence: ClassVar[str] = (
+        "The bytes are {media_type}, which WhatsApp does not take as {kind}. Use one of: {accepted}."
+    )
+
+
+@dataclass(eq=False)
+class TooHeavy(RefusedMedium):
+    kind: str
+    size_bytes: int
+    limit_bytes: int
+    code: ClassVar[str] = "too_heavy"
+    sentence: ClassVar[str] = (
+        "{size_bytes} bytes, and WhatsApp takes at most {limit_bytes} as {kind}. Make the file smaller."
+    )
+
+
+@dataclass(eq=False)
+class TooManyPixels(RefusedMedium):
+    width: int
+    height: int
+    limit_pixels: int
+    code: ClassVar[str] = "too_many_pixels"
+    sentence: ClassVar[str] = (
+        "{width}x{height} is more than the {limit_pixels} pixels that are decoded. Scale the picture down."
+    )
+
+
+@dataclass(eq=False)
+class WrongDimensions(RefusedMedium):
+    kind: str
+    width: int
+    height: int
+    required: str
+    code: ClassVar[str] = "wrong_dimensions"
+    sentence: ClassVar[str] = "{width}x{height} pixels, and WhatsApp wants {required} for {kind}. Resize it."
+
+
+@dataclass(eq=False)
+class Undecodable(RefusedMedium):
+    media_type: str
+    reason: str
+    code: ClassVar[str] = "undecodable"
+    sentence: ClassVar[str] = "The {media_type} cannot be decoded: {reason}. Export it again and replace it."
+
+
+@dataclass(eq=False)
+class DecodeLimit(RefusedMedium):
+    limit: str
+    code: ClassVar[str] = "decode_limit"
+    sentence: ClassVar[str] = "Decoding took more than the allowed {limit}. Use a smaller or simpler file."
+    lasting: ClassVar[bool] = False
+
+
+class Unavailable(MedialinkError):
+    status = 503
+    retry_after_s: ClassVar[int] = 5
+
+
+class StoreAway(Unavailable):
+    code = "store_away"
+    sentence = "The store of the media does not answer. Try again in a few seconds."
+
+
+class Busy(Unavailable):
+    code = "busy"
+    sentence = "As many media as fit are being prepared. Try again in a few seconds."
+
+
+class DiskFull(Unavailable):
+    code = "disk_full"
+    sentence = "The disk is full, so nothing new can be kept. Free space or lower CACHE_MAX_BYTES, then retry."
+    retry_after_s = 60
+
+
+class SendFailed(MedialinkError):
+    status = 502
+
+
+@dataclass(eq=False)
+class PublicUrlBroken(SendFailed):
+    problem: str
+    code: ClassVar[str] = "public_url_broken"
+    sentence: ClassVar[str] = (
+        "Nothing was posted: our own link could not be fetched through PUBLIC_URL ({problem}). "
+        "WhatsApp would fail too; make PUBLIC_URL reachable."
+    )
+
+
+@dataclass(eq=False)
+class ProviderRefused(SendFailed):
+    provider_code: int | None
+    details: str
+    code: ClassVar[str] = "provider_refused"
+    sentence: ClassVar[str] = "The provider refused the message: {details}. It was not sent."
+
+
+@dataclass(eq=False)
+class ProviderBusy(SendFailed):
+    details: str
+    status: ClassVar[int] = 503
+    code: ClassVar[str] = "provider_busy"
+    sentence: ClassVar[str] = "The provider took nothing ({details}). The message was not sent; send it again later."
+    retry_after_s: ClassVar[int] = 30
+
+
+@dataclass(eq=False)
+class SendUncertain(SendFailed):
+    message_id: str
+    details: str
+    status: ClassVar[int] = 504
+    code: ClassVar[str] = "send_uncertain"
+    sentence: ClassVar[str] = (
+        "It is not known whether the provider took the message ({details}). Do not send it again: "
+        "a webhook will settle {message_id}."
+    )
+
+
+@dataclass(eq=False)
+class SettingsInvalid(MedialinkError):
+    mistakes: tuple[str, ...]
+    code: ClassVar[str] = "settings_invalid"
+
+    @property
+    def message(self) -> str:
+        return "\n".join(("These settings are wrong:", *(f"  {mistake}" for mistake in self.mistakes)))

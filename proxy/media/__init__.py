@@ -1,0 +1,1 @@
+"""What WhatsApp accepts, and making it so."""

@@ -1,0 +1,1 @@
+"""A message, sent and followed."""

@@ -1,0 +1,101 @@
+"""What a store is: the protocol that every door to one keeps, and the values that pass through it."""
+
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO, NewType, Protocol
+
+from proxy.errors import Malformed
+
+Key = NewType("Key", str)
+
+RESERVED_PREFIX = ".medialink/"
+MAX_KEY_BYTES = 1024
+"""S3's own limit for a key in UTF-8 (S3 User Guide, Object key naming)."""
+MAX_SEGMENT_BYTES = 255
+"""NAME_MAX of the file systems under the folder store; one rule for all stores, so that media can move."""
+
+
+def parse_key(text: str) -> Key:
+    """Take a key from outside.
+
+    Raises:
+        Malformed: it is empty or too long, climbs, is absolute, has an empty or dotted segment, a backslash or a
+            control character, or lies under the reserved prefix.
+    """
+    problem = _problem_of(text)
+    if problem is not None:
+        raise Malformed(field="key", problem=problem)
+    return Key(text)
+
+
+def reserved_key(name: str) -> Key:
+    """Name an object of our own, which no caller can name."""
+    return Key(RESERVED_PREFIX + name)
+
+
+def _problem_of(text: str) -> str | None:
+    try:
+        encoded = text.encode()
+    except UnicodeEncodeError:
+        return "is not valid Unicode"
+    segments = text.split("/")
+    if not 1 <= len(encoded) <= MAX_KEY_BYTES:
+        return f"must have 1 to {MAX_KEY_BYTES} bytes in UTF-8"
+    if any(segment in {"", ".", ".."} for segment in segments):
+        return "must not start or end with a slash, nor hold an empty, '.' or '..' segment"
+    if any(len(segment.encode()) > MAX_SEGMENT_BYTES for segment in segments):
+        return f"must not have a segment of more than {MAX_SEGMENT_BYTES} bytes"
+    if "\\" in text or any(unicodedata.category(char) == "Cc" for char in text):
+        return "must not hold a backslash or a control character"
+    if segments[0] == RESERVED_PREFIX.rstrip("/"):
+        return f"must not lie under {RESERVED_PREFIX}, which is ours"
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A media object as it lies in the store.
+
+    `version` names these very bytes: `v:<VersionId>` or `e:<ETag>` at S3, `h:<sha-256>` in a folder; opaque to all
+    but the store that gave it. `cache_control` is what the object's owner set on it, where the store keeps such.
+    """
+
+    key: Key
+    version: str
+    size_bytes: int
+    modified_at: datetime
+    cache_control: str | None = None
+
+
+class Store(Protocol):
+    """Every door raises StoreAway when the store does not answer, and DiskFull when it has no room."""
+
+    async def find(self, key: Key) -> Source:
+        """Look at the newest version.
+
+        Raises:
+            NotFound: there is no such key.
+        """
+
+    async def fetch(self, source_key: Key, version: str | None, into: BinaryIO, *, max_bytes: int) -> Source:
+        """Write one version's bytes to an open file; None means the newest.
+
+        Raises:
+            NotFound: there is no such key (asked without a version).
+            SourceReplaced: that version is gone.
+            TooLarge: it is over max_bytes; nothing past the limit is written.
+        """
+
+    async def put(self, key: Key, body: Path, *, media_type: str) -> Source:
+        """Write a whole file, atomically, over whatever is there."""
+
+    async def put_new(self, key: Key, body: Path, *, media_type: str) -> bool:
+        """Write a whole file, atomically, unless the key is taken; False when somebody else was first."""
+
+    async def check(self) -> None:
+        """Ask whether the store answers and would be read from; returns, or raises StoreAway."""
+
+    async def close(self) -> None:
+        """Let go of threads and connections."""
