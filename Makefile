@@ -1,11 +1,70 @@
-# make run    the main job, then keeps serving
-# make test   the whole suite
-# make check  format, lint, types, import contracts, security lint, tests
 .DEFAULT_GOAL := help
 PYTHON ?= python3
+STORE ?= folder
+JOBS ?= 2
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
+unexport STORE
 
 .PHONY: help
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /:/' | awk -F: '{printf "make %-10s %s\n", $$1, $$2}'
+
+.PHONY: run
+run: $(if $(filter s3,$(STORE)),$(VENV)/.dev,$(VENV)/.run) ## the main job before your eyes, then serve on; STORE=s3 for moto's S3
+	@$(VENV)/bin/medialink demo --store $(STORE)
+
+.PHONY: test
+test: $(VENV)/.dev ## the whole suite
+	$(VENV)/bin/pytest --numprocesses $(JOBS)
+
+.PHONY: check
+check: format-check lint types imports security test ## everything that must hold before a commit lands
+
+.PHONY: format
+format: $(VENV)/.dev ## put the code into its form
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix-only --quiet .
+
+.PHONY: format-check
+format-check: $(VENV)/.dev
+	$(VENV)/bin/ruff format --check .
+
+.PHONY: lint
+lint: $(VENV)/.dev ## ruff, every rule
+	$(VENV)/bin/ruff check .
+
+.PHONY: types
+types: $(VENV)/.dev ## mypy, strict
+	$(VENV)/bin/mypy
+
+.PHONY: imports
+imports: $(VENV)/.dev ## the import contracts
+	$(VENV)/bin/lint-imports
+
+.PHONY: security
+security: $(VENV)/.dev ## bandit
+	$(VENV)/bin/bandit --quiet --recursive --configfile pyproject.toml proxy
+
+.PHONY: lock
+lock: ## the locks anew; needs uv
+	$(LOCK) pyproject.toml --output-file requirements/run.txt
+	$(LOCK) --group build --output-file requirements/build.txt
+	$(LOCK) pyproject.toml --group build --group dev --constraint requirements/run.txt --output-file requirements/dev.txt
+
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "medialink needs Python 3.11 or newer; say make PYTHON=python3.12")'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements/run.txt requirements/build.txt pyproject.toml | $(VENV)/bin/python
+	@echo "installing what medialink needs into $(VENV) ..."
+	@$(PIP) install --no-compile --require-hashes --requirement requirements/run.txt --requirement requirements/build.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.run
+	@echo "installing what its tests and checks need into $(VENV) ..."
+	@$(PIP) install --no-compile --require-hashes --requirement requirements/dev.txt
+	@touch $@

@@ -5,6 +5,7 @@ MedialinkError
 ├── Unauthorized             401  unauthorized
 ├── KeyNotAllowed            403  key_not_allowed
 ├── NotFound                 404  not_found             forged, unknown and closed look alike
+├── MethodNotAllowed         405  method_not_allowed
 ├── Gone
 │   ├── LinkExpired          410  link_expired
 │   └── SourceReplaced       410  source_replaced
@@ -18,6 +19,7 @@ MedialinkError
 │   └── DecodeLimit          422  decode_limit          time or memory ran out; asked again after a minute
 ├── Unavailable                                         all carry Retry-After
 │   ├── StoreAway            503  store_away
+│   ├── LedgerAway           503  ledger_away
 │   ├── Busy                 503  busy
 │   └── DiskFull             503  disk_full
 ├── SendFailed
@@ -42,6 +44,7 @@ class MedialinkError(Exception):
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal"
     sentence: ClassVar[str] = "Something went wrong on our side. The log knows more under this request id."
+    retry_after_s: ClassVar[int | None] = None
 
     @property
     def evidence(self) -> dict[str, object]:
@@ -92,6 +95,14 @@ class NotFound(MedialinkError):
     sentence = "There is nothing here."
 
 
+@dataclass(eq=False)
+class MethodNotAllowed(MedialinkError):
+    allowed: str
+    status: ClassVar[int] = 405
+    code: ClassVar[str] = "method_not_allowed"
+    sentence: ClassVar[str] = "This address takes {allowed} only."
+
+
 class Gone(MedialinkError):
     status = 410
 
@@ -120,6 +131,7 @@ class RefusedMedium(MedialinkError):
 
     status = 422
     code = "refused"
+    sentence = "WhatsApp would refuse this medium."
     lasting: ClassVar[bool] = True
 
 
@@ -182,14 +194,28 @@ class DecodeLimit(RefusedMedium):
     lasting: ClassVar[bool] = False
 
 
+def refusal(code: str, evidence: dict[str, object]) -> RefusedMedium:
+    """Make again what was remembered of a refusal; one that this release does not know stays a plain one."""
+    known: dict[str, type[RefusedMedium]] = {kind.code: kind for kind in RefusedMedium.__subclasses__()}
+    try:
+        return known[code](**evidence)
+    except (KeyError, TypeError):
+        return RefusedMedium()
+
+
 class Unavailable(MedialinkError):
     status = 503
-    retry_after_s: ClassVar[int] = 5
+    retry_after_s = 5
 
 
 class StoreAway(Unavailable):
     code = "store_away"
     sentence = "The store of the media does not answer. Try again in a few seconds."
+
+
+class LedgerAway(Unavailable):
+    code = "ledger_away"
+    sentence = "The ledger of the messages does not answer. Try again in a few seconds."
 
 
 class Busy(Unavailable):
@@ -231,7 +257,7 @@ class ProviderBusy(SendFailed):
     status: ClassVar[int] = 503
     code: ClassVar[str] = "provider_busy"
     sentence: ClassVar[str] = "The provider took nothing ({details}). The message was not sent; send it again later."
-    retry_after_s: ClassVar[int] = 30
+    retry_after_s: ClassVar[int | None] = 30
 
 
 @dataclass(eq=False)

@@ -22,7 +22,7 @@ def parse_key(text: str) -> Key:
 
     Raises:
         Malformed: it is empty or too long, climbs, is absolute, has an empty or dotted segment, a backslash or a
-            control character, or lies under the reserved prefix.
+            control character, or lies under the reserved prefix (in any case of letters: a folder on macOS ignores it).
     """
     problem = _problem_of(text)
     if problem is not None:
@@ -35,23 +35,37 @@ def reserved_key(name: str) -> Key:
     return Key(RESERVED_PREFIX + name)
 
 
+def check_key(key: Key) -> None:
+    """Look at a key again at a door: parsed, or one of our own.
+
+    Raises:
+        Malformed: neither `parse_key` nor `reserved_key` can have made it.
+    """
+    parse_key(key.removeprefix(RESERVED_PREFIX))
+
+
 def _problem_of(text: str) -> str | None:
-    try:
-        encoded = text.encode()
-    except UnicodeEncodeError:
-        return "is not valid Unicode"
     segments = text.split("/")
-    if not 1 <= len(encoded) <= MAX_KEY_BYTES:
-        return f"must have 1 to {MAX_KEY_BYTES} bytes in UTF-8"
-    if any(segment in {"", ".", ".."} for segment in segments):
-        return "must not start or end with a slash, nor hold an empty, '.' or '..' segment"
-    if any(len(segment.encode()) > MAX_SEGMENT_BYTES for segment in segments):
-        return f"must not have a segment of more than {MAX_SEGMENT_BYTES} bytes"
-    if "\\" in text or any(unicodedata.category(char) == "Cc" for char in text):
-        return "must not hold a backslash or a control character"
-    if segments[0] == RESERVED_PREFIX.rstrip("/"):
-        return f"must not lie under {RESERVED_PREFIX}, which is ours"
-    return None
+    sizes = [len(segment.encode(errors="surrogatepass")) for segment in segments]
+    categories = {unicodedata.category(char) for char in text}
+    rules = (
+        ("Cs" in categories, "is not valid Unicode"),
+        (
+            not text or len(text.encode(errors="surrogatepass")) > MAX_KEY_BYTES,
+            f"must have 1 to {MAX_KEY_BYTES} bytes in UTF-8",
+        ),
+        (
+            not {"", ".", ".."}.isdisjoint(segments),
+            "must not start or end with a slash, nor hold an empty, '.' or '..' segment",
+        ),
+        (max(sizes) > MAX_SEGMENT_BYTES, f"must not have a segment of more than {MAX_SEGMENT_BYTES} bytes"),
+        ("\\" in text or "Cc" in categories, "must not hold a backslash or a control character"),
+        (
+            segments[0].casefold() == RESERVED_PREFIX.rstrip("/"),
+            f"must not lie under {RESERVED_PREFIX}, which is ours",
+        ),
+    )
+    return next((problem for broken, problem in rules if broken), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

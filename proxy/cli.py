@@ -1,0 +1,319 @@
+"""The commands. Each opens what it needs, asks one journey, shows the answer, and ends in an exit code."""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, TypeVar
+
+import httpx2
+import typer
+import uvicorn
+from pydantic import SecretStr
+from rich.table import Table
+
+from proxy import telemetry
+from proxy.app import Delivery, build_delivery, build_messaging
+from proxy.console import EXIT_AWAY, EXIT_REFUSED, err, out, show_json, show_verdict, told
+from proxy.delivery.renditions import Refused, Verdict, in_json
+from proxy.demo import StoreChoice, run_demo
+from proxy.errors import RefusedMedium, SettingsInvalid
+from proxy.media.checker import check as check_medium
+from proxy.media.kinds import Kind
+from proxy.media.sniff import sniff
+from proxy.messaging.receive import SECRET_HEADER
+from proxy.messaging.send import Sent, minted_in_json, sent_in_json
+from proxy.messaging.wishes import SendWish
+from proxy.sandbox.app import create_sandbox
+from proxy.sandbox.settings import Behaviour, Caching, Order, SandboxSettings
+from proxy.servers import OPTIONS
+from proxy.settings import Settings, origin_of
+from proxy.storage.store import Key, Source, parse_key
+
+UPLOADS = "uploads"
+"""A file that is sent without a key of its own lies here, under a part of its hash, so that it replaces no other."""
+HEALTH_TIMEOUT_S = 5.0
+HASH_CHARS = 12
+
+T = TypeVar("T")
+
+app = typer.Typer(
+    help="Links that WhatsApp can always fetch.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+KindOption = Annotated[Kind, typer.Option("--kind", "-k", help="What it is sent as.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON, for scripts.")]
+
+
+def run() -> None:
+    """Run the command that the arguments name."""
+    app(prog_name="medialink")
+
+
+@app.command()
+def serve(
+    only: Annotated[str | None, typer.Option(help="delivery or messaging; both when left out.")] = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")] = 1,
+) -> None:
+    """Serve links, and take messages where their settings are present."""
+    if only is not None:
+        os.environ["SERVE_ONLY"] = only
+    with told(as_json=False):
+        settings = Settings.read()
+    telemetry.configure_logging(settings.log_level, settings.log_format)
+    telemetry.log.info("serve.starting", address=f"{settings.listen_host}:{settings.listen_port}", workers=workers)
+    uvicorn.run(
+        "proxy.app:from_environment",
+        factory=True,
+        host=settings.listen_host,
+        port=settings.listen_port,
+        workers=workers,
+        **OPTIONS,
+    )
+
+
+@app.command()
+def put(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A file on this machine.")],
+    key: Annotated[str | None, typer.Argument(help="Its key in the store; the file's name when left out.")] = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Put a file into the store."""
+
+    async def work(delivery: Delivery) -> None:
+        source = await _put(delivery, file, parse_key(key if key is not None else file.name))
+        if as_json:
+            show_json({"key": source.key, "version": source.version, "bytes": source.size_bytes})
+        else:
+            out.print(f"{source.key}: {source.size_bytes:,} bytes, version {source.version}", markup=False)
+
+    _with_delivery(work, as_json=as_json)
+
+
+@app.command()
+def link(
+    key: Annotated[str, typer.Argument(help="A key in the store.")],
+    kind: KindOption,
+    expires_in_s: Annotated[
+        int | None, typer.Option(help="Seconds that it lives at least; for good if left out.")
+    ] = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the rendition of a key, and print its link."""
+
+    async def work(delivery: Delivery) -> None:
+        minted = await delivery.mint.mint(kind, parse_key(key), expires_in_s)
+        if as_json:
+            show_json(minted_in_json(minted))
+        else:
+            out.print(minted.url, markup=False)
+
+    _with_delivery(work, as_json=as_json)
+
+
+@app.command()
+def check(
+    target: Annotated[str, typer.Argument(metavar="FILE|KEY", help="A file on this machine, else a key.")],
+    kind: KindOption,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Say whether a medium can be delivered as a kind. Exit code 0: it can; 1: refused."""
+    file = _file(target)
+
+    async def work(delivery: Delivery) -> Verdict:
+        if file is not None:
+            return await _check_file(delivery, kind, file)
+        _, verdict = await delivery.mint.verdict(kind, parse_key(target))
+        return verdict
+
+    verdict = _with_delivery(work, as_json=as_json)
+    if as_json:
+        show_json(in_json(verdict))
+    else:
+        show_verdict(target, kind, verdict)
+    raise typer.Exit(EXIT_REFUSED if isinstance(verdict, Refused) else 0)
+
+
+@app.command()
+def send(  # noqa: PLR0913 - the fields of a message
+    to: Annotated[str, typer.Argument(help="The recipient's number, with its country code.")],
+    target: Annotated[str, typer.Argument(metavar="KEY|FILE", help="A file on this machine, else a key.")],
+    kind: KindOption,
+    caption: Annotated[str | None, typer.Option(help="Text under an image, a video or a document.")] = None,
+    filename: Annotated[str | None, typer.Option(help="The name that a document is shown with.")] = None,
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Prepare everything, show the message, post nothing.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Send a medium as a link. Exit code 2 where there is no provider."""
+    with told(as_json=as_json):
+        current = Settings.read()
+    file = _file(target)
+
+    async def work(delivery: Delivery) -> None:
+        messaging = build_messaging(current, delivery)
+        try:
+            if messaging.send is None and not dry_run:
+                raise SettingsInvalid(mistakes=("D360_API_KEY: is not set, so there is no provider to send through",))
+            key = target if file is None else (await _put(delivery, file, _upload_key(file))).key
+            wish = SendWish(to=to, kind=kind, key=key, caption=caption, filename=filename)
+            with err.status("preparing the rendition"):
+                prepared = await messaging.prepare(wish)
+            if messaging.send is None or dry_run:
+                show_json(prepared.message.payload())
+                return
+            await messaging.ledger.open()
+            with err.status("sending"):
+                sent = await messaging.send.send(prepared)
+            _show_sent(sent, as_json=as_json)
+        finally:
+            await messaging.close()
+
+    _with_delivery(work, as_json=as_json)
+
+
+@app.command()
+def sandbox(
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8081,
+    webhook_url: Annotated[
+        str | None, typer.Option(help="Where statuses are posted, e.g. <PUBLIC_URL>/webhooks.")
+    ] = None,
+    webhook_secret: Annotated[str | None, typer.Option(help=f"Sent along as {SECRET_HEADER}.")] = None,
+    caching: Annotated[Caching, typer.Option(help="How WhatsApp keeps what it fetched.")] = Caching.FIXED,
+    behaviour: Annotated[Behaviour, typer.Option(help="How the next request to send is answered.")] = Behaviour.OK,
+) -> None:
+    """Run a pretend 360dialog with WhatsApp's fetcher inside. PROVIDER_URL points at it; any key will do."""
+    pretend = create_sandbox(
+        SandboxSettings(
+            webhook_url=webhook_url,
+            webhook_headers={SECRET_HEADER: webhook_secret} if webhook_secret else {},
+            caching=caching,
+            behaviour=Order(behaviour=behaviour),
+        )
+    )
+    err.print(f"sandbox on http://127.0.0.1:{port}; what it saw: /sandbox/fetches and /sandbox/messages")
+    uvicorn.run(pretend, host="127.0.0.1", port=port, **OPTIONS)
+
+
+@app.command()
+def demo(
+    store: Annotated[StoreChoice, typer.Option(help="A folder, or moto's S3 server.")] = StoreChoice.FOLDER,
+    *,
+    once: Annotated[bool, typer.Option("--once", help="End after the first delivery instead of serving on.")] = False,
+) -> None:
+    """Do the main job before your eyes: a heavy photograph becomes a link, and a message that arrives."""
+    with told(as_json=False):
+        run_demo(store, once=once)
+
+
+@app.command()
+def settings(*, as_json: JsonOption = False) -> None:
+    """Show what is in force and where each value came from. Secrets stay hidden."""
+    with told(as_json=as_json):
+        current = Settings.read()
+    rows = {
+        name.upper(): {"value": _shown(getattr(current, name)), "from": origin_of(name, current)}
+        for name in Settings.model_fields
+    }
+    if as_json:
+        show_json(rows)
+        return
+    table = Table("setting", "value", "from", box=None)
+    for name, row in rows.items():
+        table.add_row(name, row["value"], row["from"])
+    out.print(table, markup=False)
+
+
+@app.command()
+def health(
+    url: Annotated[str | None, typer.Option(help="Base address of the service; this machine's if left out.")] = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask a running service whether it can do its work. Exit code 0: it can; 3: it cannot."""
+    with told(as_json=as_json):
+        current = Settings.read()
+    host = current.listen_host.replace("0.0.0.0", "127.0.0.1")  # noqa: S104 - what is listened on is not what is asked
+    base = url or f"http://{host}:{current.listen_port}"
+    try:
+        answer = httpx2.get(f"{base}/readyz", timeout=HEALTH_TIMEOUT_S, trust_env=False)
+        report, ready = answer.json(), answer.is_success
+    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
+        report, ready = {"service": f"{base} does not answer: {error}"}, False
+    if as_json:
+        show_json({"ready": ready, **report})
+    else:
+        for door, state in report.items():
+            out.print(f"{door}: {state}", markup=False)
+    raise typer.Exit(0 if ready else EXIT_AWAY)
+
+
+def _with_delivery(work: Callable[[Delivery], Awaitable[T]], *, as_json: bool) -> T:
+    """Open the doors for one command, do it, and close them."""
+
+    async def whole() -> T:
+        delivery = build_delivery(Settings.read())
+        try:
+            return await work(delivery)
+        finally:
+            await delivery.close()
+
+    telemetry.configure_logging("warning", "auto")
+    with told(as_json=as_json):
+        return asyncio.run(whole())
+
+
+def _show_sent(sent: Sent, *, as_json: bool) -> None:
+    if as_json:
+        show_json(sent_in_json(sent))
+        return
+    minted = sent.prepared.minted
+    if minted is not None:
+        show_verdict(minted.link.key, minted.link.kind, minted.verdict)
+    out.print(f"taken by the provider as {sent.accepted.message_id}; our id is {sent.prepared.id}", markup=False)
+
+
+async def _put(delivery: Delivery, file: Path, key: Key) -> Source:
+    with err.status(f"putting {file.name} into the store"):
+        return await delivery.store.put(key, file, media_type=_media_type(file))
+
+
+async def _check_file(delivery: Delivery, kind: Kind, file: Path) -> Verdict:
+    with TemporaryDirectory() as scratch, err.status(f"checking {file.name}"):
+        try:
+            return await delivery.workers.run(check_medium, kind, file, Path(scratch) / "rendition", delivery.rules)
+        except RefusedMedium as error:
+            return Refused(code=error.code, evidence=error.evidence)
+
+
+def _file(target: str) -> Path | None:
+    """Take a target as a file where there is one; all else is a key."""
+    file = Path(target).expanduser()
+    return file if file.is_file() else None
+
+
+def _media_type(file: Path) -> str:
+    with file.open("rb") as opened:
+        return sniff(opened, file.stat().st_size)
+
+
+def _upload_key(file: Path) -> Key:
+    with file.open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()[:HASH_CHARS]
+    return parse_key(f"{UPLOADS}/{digest}/{file.name}")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return "(hidden)"
+    return "" if value is None else ", ".join(value) if isinstance(value, tuple) else str(value)

@@ -1,0 +1,91 @@
+"""How commands speak: to a person in sentences and tables, to a script in JSON, and in exit codes to both."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.table import Table
+
+from proxy.delivery.renditions import Refused, Verdict
+from proxy.errors import Malformed, MedialinkError, NotFound, RefusedMedium, SettingsInvalid, TooLarge, Unavailable
+from proxy.media.kinds import AsIs, Kind, Made
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+EXIT_OK = 0
+EXIT_REFUSED = 1
+EXIT_WRONG_INPUT = 2
+EXIT_AWAY = 3
+
+
+def exit_code(error: MedialinkError) -> int:
+    match error:
+        case RefusedMedium() | TooLarge():
+            return EXIT_REFUSED
+        case Malformed() | NotFound() | SettingsInvalid():
+            return EXIT_WRONG_INPUT
+        case Unavailable():
+            return EXIT_AWAY
+        case _:
+            return EXIT_REFUSED
+
+
+def show_json(value: Mapping[str, object]) -> None:
+    """Print for scripts: one object, no colours, no wrapping."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
+
+
+@contextmanager
+def told(*, as_json: bool) -> Iterator[None]:
+    """Turn an error of ours into a sentence and an exit code."""
+    try:
+        yield
+    except MedialinkError as error:
+        if as_json:
+            show_json({"error": {"code": error.code, "message": error.message, **error.evidence}})
+        else:
+            err.print(error.message, style="red", markup=False)
+        raise SystemExit(exit_code(error)) from None
+
+
+def show_verdict(name: str, kind: Kind, verdict: Verdict) -> None:
+    """Say in a few lines what becomes of a medium."""
+    out.print(f"[bold]{name}[/] as {kind}: {_headline(verdict)}")
+    if isinstance(verdict, Refused):
+        out.print(f"  {verdict.error().message}", markup=False)
+        return
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
+    for label, text in _rows(verdict):
+        table.add_row(f"[dim]{label}[/]", text)
+    out.print(table)
+
+
+def _headline(verdict: Verdict) -> str:
+    match verdict:
+        case AsIs():
+            return "[green]deliverable as it is[/]"
+        case Made():
+            return "[green]made to fit[/]"
+        case Refused():
+            return f"[red]refused[/] ({verdict.code})"
+
+
+def _rows(verdict: AsIs | Made) -> Iterator[tuple[str, str]]:
+    if isinstance(verdict, Made):
+        saved = 100 - 100 * verdict.size_bytes // verdict.source_size_bytes
+        yield "type", f"{verdict.source_media_type} -> {verdict.media_type}"
+        yield "bytes", f"{verdict.source_size_bytes:,} -> {verdict.size_bytes:,} ({saved} % less)"
+        yield "pixels", f"{verdict.source_width} x {verdict.source_height} -> {verdict.width} x {verdict.height}"
+        if verdict.quality is not None:
+            yield "quality", f"{verdict.quality}, after {verdict.encodes} encoding{'s' * (verdict.encodes != 1)}"
+        yield "done", ", ".join(verdict.steps)
+    else:
+        yield "type", verdict.media_type
+        yield "bytes", f"{verdict.size_bytes:,}"
+        if verdict.width is not None:
+            yield "pixels", f"{verdict.width} x {verdict.height}"
+    for warning in verdict.warnings:
+        yield "[yellow]note[/]", f"{warning}: {warning.sentence}"

@@ -1,0 +1,105 @@
+"""An opened rendition and a verdict become a response."""
+
+import re
+import time
+from typing import assert_never
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from proxy import telemetry
+from proxy.delivery import http
+from proxy.delivery.cache import Cached
+from proxy.delivery.links import Link
+from proxy.delivery.renditions import Origin, Rendition
+from proxy.media.kinds import extension_of
+
+CHUNK_BYTES = 256 * 1024
+
+HARDENING = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+}
+_CACHE_STATUS = {
+    Origin.DISK: "medialink; hit",
+    Origin.STORE: "medialink; fwd=miss; stored; detail=rendition",
+    Origin.SOURCE: "medialink; fwd=miss; stored; detail=source",
+}
+
+
+class BodyResponse(Response):
+    """Sends `count` bytes of a cached body from `first` on, and closes it whatever happens."""
+
+    def __init__(self, body: Cached, status_code: int, headers: dict[str, str], first: int, count: int) -> None:
+        super().__init__(status_code=status_code, headers=headers)
+        self._cached, self._first, self._count = body, first, count
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+        with self._cached as body:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            at, end = self._first, self._first if scope["method"] == "HEAD" else self._first + self._count
+            while at < end:
+                chunk = body.read(at, min(CHUNK_BYTES, end - at))
+                at += len(chunk)
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def not_modified(etag: str, cache_control: str) -> Response:
+    return Response(status_code=304, headers={"ETag": f'"{etag}"', "Cache-Control": cache_control, **HARDENING})
+
+
+def answer(request: Request, link: Link, rendition: Rendition, cache_control: str, started: float) -> Response:
+    """Judge the request against the rendition, and give what it asked for. Takes the rendition over."""
+    size = rendition.body.size_bytes
+    it = http.Representation(etag=link.rendition_id, modified_at=rendition.record.modified_at, size_bytes=size)
+    verdict = http.judge(request.method, http.read_conditions(request.scope["headers"]), it)
+    telemetry.log.info(
+        "media.served",
+        key=link.key,
+        rendition=it.etag,
+        verdict=type(verdict).__name__,
+        bytes=size,
+        origin=rendition.origin,
+    )
+    headers = {
+        "ETag": f'"{it.etag}"',
+        "Last-Modified": http.http_date(it.modified_at),
+        "Cache-Control": cache_control,
+        "Cache-Status": _CACHE_STATUS[rendition.origin],
+        "Server-Timing": f"open;dur={(time.perf_counter() - started) * 1000:.1f}",
+        **HARDENING,
+    }
+    content = headers | {
+        "Content-Type": link.media_type,
+        "Content-Disposition": http.content_disposition(_file_name(link)),
+        "Accept-Ranges": "bytes",
+    }
+    match verdict:
+        case http.Whole():
+            return BodyResponse(rendition.body, 200, content | {"Content-Length": str(size)}, 0, size)
+        case http.Part(first, last):
+            count = last - first + 1
+            span = {"Content-Range": f"bytes {first}-{last}/{size}", "Content-Length": str(count)}
+            return BodyResponse(rendition.body, 206, content | span, first, count)
+        case http.NotModified():
+            rendition.body.close()
+            return Response(status_code=304, headers=headers)
+        case http.PreconditionFailed():
+            rendition.body.close()
+            return Response(status_code=412, headers={"Cache-Control": "no-store", **HARDENING})
+        case http.Unsatisfiable():
+            rendition.body.close()
+            span = {"Content-Range": f"bytes */{size}", "Cache-Control": "no-store"}
+            return Response(status_code=416, headers=span | HARDENING)
+        case _:
+            assert_never(verdict)
+
+
+def _file_name(link: Link) -> str:
+    last = link.key.rsplit("/", 1)[-1]
+    extension = extension_of(link.media_type)
+    return (
+        last if last.lower().endswith(f".{extension}") else f"{re.sub(r'[.][A-Za-z0-9]{1,5}$', '', last)}.{extension}"
+    )

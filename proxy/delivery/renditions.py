@@ -1,0 +1,280 @@
+"""Renditions: made once, kept in the store and on disk, and opened for whoever has their link."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from proxy import telemetry
+from proxy.delivery.cache import Cached, DiskCache, seal
+from proxy.delivery.links import Link, rendition_id
+from proxy.errors import Busy, NotFound, RefusedMedium, SourceReplaced, StoreAway, TooHeavy, refusal
+from proxy.media.checker import check, recipe
+from proxy.media.kinds import LIMITS, AsIs, ImageRules, Kind, Made
+from proxy.media.workers import Workers
+from proxy.storage.store import Key, Source, Store, reserved_key
+
+FORGET_REFUSAL_AFTER_S = 60
+MAX_PASSING_REFUSALS = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """Why a source cannot be delivered as a kind: an error's code and evidence."""
+
+    code: str
+    evidence: dict[str, object]
+
+    def error(self) -> RefusedMedium:
+        return refusal(self.code, self.evidence)
+
+
+Verdict = AsIs | Made | Refused
+_SHAPES: dict[str, TypeAdapter[Verdict]] = {shape.__name__: TypeAdapter(shape) for shape in (AsIs, Made, Refused)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What is kept beside a body: the verdict it came of, and its source's date."""
+
+    verdict: Verdict
+    modified_at: datetime
+
+    def to_bytes(self) -> bytes:
+        return json.dumps(
+            {
+                "outcome": type(self.verdict).__name__,
+                "modified_at": self.modified_at.timestamp(),
+                "verdict": asdict(self.verdict),
+            }
+        ).encode()
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> "Record":
+        fields = json.loads(raw)
+        return cls(
+            verdict=_SHAPES[fields["outcome"]].validate_python(fields["verdict"]),
+            modified_at=datetime.fromtimestamp(fields["modified_at"], UTC),
+        )
+
+
+class Origin(StrEnum):
+    """Where an opened rendition came from."""
+
+    DISK = "disk"
+    STORE = "store"
+    SOURCE = "source"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendition:
+    """An open rendition; its taker closes `body`."""
+
+    record: Record
+    body: Cached
+    origin: Origin
+
+
+class Renditions:
+    """Everything is asked of the disk first, then of the store under the reserved prefix, then made."""
+
+    def __init__(  # noqa: PLR0913 - the doors and bounds of the room, each of them needed
+        self,
+        *,
+        store: Store,
+        cache: DiskCache,
+        workers: Workers,
+        rules: ImageRules,
+        max_source_bytes: int,
+        wait_limit_s: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._cache = cache
+        self._workers = workers
+        self._rules = rules
+        self._max_source_bytes = max_source_bytes
+        self._wait_limit_s = wait_limit_s
+        self._clock = clock
+        self._flights: dict[str, asyncio.Task[Origin]] = {}
+        self._passing: dict[str, tuple[float, Refused]] = {}
+        self.store_takes_writes = True
+
+    async def judge(self, kind: Kind, source: Source) -> Verdict:
+        """Say whether a source can be delivered as a kind; what must be made for it is made now.
+
+        Raises:
+            TooLarge: the source is over what is taken in.
+            SourceReplaced: it was replaced meanwhile.
+            Busy, StoreAway, DiskFull: ask again later.
+        """
+        limits = LIMITS[kind]
+        if kind is not Kind.IMAGE and source.size_bytes > limits.max_bytes:
+            return _refused(TooHeavy(kind=kind, size_bytes=source.size_bytes, limit_bytes=limits.max_bytes))
+        made_by = recipe(kind, self._rules)
+        name = rendition_id(kind, source.key, source.version, made_by)
+        if passing := self._passing_refusal(name):
+            return passing
+        if (known := self._recall(name)) is None:
+            await self._once(name, lambda: self._find_or_make(kind, source.key, source.version, made_by))
+            known = self._recall(name)
+        if known is not None:
+            return known.verdict
+        if passing := self._passing_refusal(name):
+            return passing
+        raise Busy
+
+    async def open(self, link: Link) -> Rendition:
+        """Open what a link names, or nothing else.
+
+        Raises:
+            SourceReplaced: neither the rendition nor the source's version it was made of is there any more.
+            RefusedMedium, Busy, StoreAway, DiskFull: it could not be made again.
+        """
+        name = link.rendition_id
+        if hit := self._open(link, Origin.DISK):
+            return hit
+        origin = await self._once(name, lambda: self._bring(link))
+        if passing := self._passing_refusal(name):
+            raise passing.error()
+        if brought := self._open(link, origin):
+            return brought
+        raise Busy
+
+    def _open(self, link: Link, origin: Origin) -> Rendition | None:
+        body = self._cache.open(link.rendition_id)
+        if body is None:
+            return None
+        record = Record.from_bytes(body.record)
+        if isinstance(record.verdict, Made if link.recipe else AsIs):
+            return Rendition(record=record, body=body, origin=origin)
+        body.close()
+        raise record.verdict.error() if isinstance(record.verdict, Refused) else SourceReplaced
+
+    def _recall(self, name: str) -> Record | None:
+        body = self._cache.open(name)
+        if body is None:
+            return None
+        with body:
+            return Record.from_bytes(body.record)
+
+    async def _once(self, name: str, work: Callable[[], Awaitable[Origin]]) -> Origin:
+        """Do it once, however many ask; each waits only so long."""
+        flight = self._flights.get(name)
+        if flight is None:
+            flight = self._flights[name] = asyncio.ensure_future(work())
+            flight.add_done_callback(lambda done: self._landed(name, done))
+        try:
+            async with asyncio.timeout(self._wait_limit_s):
+                return await asyncio.shield(flight)
+        except TimeoutError:
+            raise Busy from None
+
+    def _landed(self, name: str, flight: asyncio.Task[Origin]) -> None:
+        del self._flights[name]
+        if not flight.cancelled() and (error := flight.exception()):
+            telemetry.log.info("rendition.failed", rendition=name, error=type(error).__name__)
+
+    async def _bring(self, link: Link) -> Origin:
+        """Bring to the disk what a link names."""
+        if link.recipe is not None:
+            if link.recipe == recipe(link.kind, self._rules):
+                return await self._find_or_make(link.kind, link.key, link.version, link.recipe)
+            if await self._take_from_store(link.rendition_id):
+                return Origin.STORE
+            raise SourceReplaced
+        with self._cache.draft() as draft:
+            source = await self._fetch(link.key, link.version, draft)
+            verdict = AsIs(media_type=link.media_type, size_bytes=source.size_bytes)
+            self._cache.publish(
+                draft, link.rendition_id, Record(verdict=verdict, modified_at=source.modified_at).to_bytes()
+            )
+        return Origin.SOURCE
+
+    async def _find_or_make(self, kind: Kind, key: Key, version: str, made_by: str) -> Origin:
+        name = rendition_id(kind, key, version, made_by)
+        if await self._take_from_store(name):
+            return Origin.STORE
+        with self._cache.draft() as draft, self._cache.draft() as target:
+            source = await self._fetch(key, version, draft)
+            try:
+                verdict: Verdict = await self._workers.run(check, kind, draft, target, self._rules)
+            except RefusedMedium as error:
+                verdict = _refused(error)
+                telemetry.log.info("medium.refused", key=key, kind=kind, code=error.code)
+                if not error.lasting:
+                    self._remember_passing(name, verdict)
+                    return Origin.SOURCE
+            record = Record(verdict=verdict, modified_at=source.modified_at).to_bytes()
+            if isinstance(verdict, AsIs):
+                self._cache.publish(draft, rendition_id(kind, key, version, None), record)
+            seal(target, record)
+            await self._keep(name, target, verdict)
+        return Origin.SOURCE
+
+    async def _keep(self, name: str, frame: Path, verdict: Verdict) -> None:
+        """Keep a frame in the store and on disk; where somebody else was first, theirs is the one."""
+        media_type = verdict.media_type if isinstance(verdict, Made) else "application/octet-stream"
+        try:
+            first = await self._store.put_new(_in_store(name), frame, media_type=media_type)
+        except StoreAway:
+            self.store_takes_writes = False
+            telemetry.log.warning("rendition.not_stored", rendition=name)
+        else:
+            self.store_takes_writes = True
+            if not first and await self._take_from_store(name):
+                return
+        self._cache.adopt(frame, name)
+
+    async def _take_from_store(self, name: str) -> bool:
+        with self._cache.draft() as draft:
+            try:
+                with draft.open("wb") as file:
+                    await self._store.fetch(_in_store(name), None, file, max_bytes=self._max_source_bytes)
+            except NotFound:
+                return False
+            return self._cache.adopt(draft, name)
+
+    async def _fetch(self, key: Key, version: str, draft: Path) -> Source:
+        with draft.open("wb") as file:
+            return await self._store.fetch(key, version, file, max_bytes=self._max_source_bytes)
+
+    def _passing_refusal(self, name: str) -> Refused | None:
+        until, refused = self._passing.get(name, (0.0, None))
+        return refused if until > self._clock() else None
+
+    def _remember_passing(self, name: str, refused: Refused) -> None:
+        now = self._clock()
+        if len(self._passing) >= MAX_PASSING_REFUSALS:
+            self._passing = {name: kept for name, kept in self._passing.items() if kept[0] > now}
+        if len(self._passing) < MAX_PASSING_REFUSALS:
+            self._passing[name] = (now + FORGET_REFUSAL_AFTER_S, refused)
+
+
+def in_json(verdict: Verdict) -> dict[str, object]:
+    """Show a verdict to the world; the shape is one for commands and services."""
+    match verdict:
+        case AsIs():
+            return {"outcome": "as_is", **asdict(verdict)}
+        case Made():
+            return {"outcome": "made", **asdict(verdict)}
+        case Refused():
+            return {
+                "outcome": "refused",
+                "code": verdict.code,
+                "message": verdict.error().message,
+                **verdict.evidence,
+            }
+
+
+def _refused(error: RefusedMedium) -> Refused:
+    return Refused(code=error.code, evidence=error.evidence)
+
+
+def _in_store(name: str) -> Key:
+    return reserved_key(f"renditions/{name}")

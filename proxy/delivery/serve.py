@@ -1,0 +1,102 @@
+"""A GET for a link, from the request to the last byte."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from proxy.delivery import http
+from proxy.delivery.answers import answer, not_modified
+from proxy.delivery.links import Link, Links
+from proxy.delivery.mint import Mint
+from proxy.delivery.renditions import Refused, Renditions
+from proxy.errors import LinkExpired, Malformed, NotFound, StoreAway
+from proxy.media.kinds import Kind, extension_of
+from proxy.storage.store import Key, Source, Store, parse_key
+
+ALIAS_MEMO_S = 2.0
+MAX_ALIAS_MEMOS = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serve:
+    """Both ways in. `alias_prefixes` are the key prefixes that may be asked for without a signature."""
+
+    links: Links
+    renditions: Renditions
+    mint: Mint
+    store: Store
+    alias_prefixes: tuple[str, ...]
+    clock: Callable[[], float]
+    _memo: dict[Key, tuple[float, Source]] = field(default_factory=dict)
+
+    async def link(self, request: Request) -> Response:
+        """`GET/HEAD /m/<tag>/<token>/<name>`: all that refuses cheaply stands first."""
+        if b"%" in request.scope["raw_path"]:
+            raise NotFound
+        started = time.perf_counter()
+        link = self.links.open(**request.path_params)
+        left_s = http.LINK_MAX_AGE_S if link.expires_at is None else int(link.expires_at - self.clock())
+        if left_s <= 0:
+            raise LinkExpired
+        cache_control = http.cache_control(link.sharing, left_s)
+        asked = http.read_conditions(request.scope["headers"])
+        if http.not_modified_by_tag_alone(asked, link.rendition_id):
+            return not_modified(link.rendition_id, cache_control)
+        rendition = await self.renditions.open(link)
+        return answer(request, link, rendition, cache_control, started)
+
+    async def alias(self, kind: Kind, request: Request) -> Response:
+        """`GET/HEAD /<kind>/<key>`: the newest version of an open key."""
+        started = time.perf_counter()
+        text = http.decode_path(request.scope["raw_path"].split(b"?")[0]).removeprefix(f"/{kind}/")
+        if not text.startswith(self.alias_prefixes):
+            raise NotFound
+        try:
+            link, source = await self._resolve(kind, parse_key(text))
+        except Malformed as error:
+            raise NotFound from error
+        rendition = await self.renditions.open(link)
+        cache_control = source.cache_control or http.cache_control(link.sharing, http.ALIAS_MAX_AGE_S)
+        return answer(request, link, rendition, cache_control, started)
+
+    async def _resolve(self, kind: Kind, key: Key) -> tuple[Link, Source]:
+        """Find what a key names now; `a.webp.jpg` names the JPEG rendition of `a.webp` where it is no key itself."""
+        try:
+            return await self._newest(kind, key)
+        except NotFound:
+            stem, _, extension = key.rpartition(".")
+            if "." not in stem.rsplit("/", 1)[-1]:
+                raise
+            link, source = await self._newest(kind, Key(stem))
+            if extension_of(link.media_type) != extension:
+                raise
+            return link, source
+
+    async def _newest(self, kind: Kind, key: Key) -> tuple[Link, Source]:
+        source = await self._find(key)
+        verdict = await self.renditions.judge(kind, source)
+        if isinstance(verdict, Refused):
+            raise verdict.error()
+        return self.mint.link_of(kind, source, verdict), source
+
+    async def _find(self, key: Key) -> Source:
+        """Ask the store at most every two seconds; a stale answer serves only while the store is away (RFC 5861)."""
+        known = self._memo.get(key)
+        if known is not None and self.clock() - known[0] < ALIAS_MEMO_S:
+            return known[1]
+        try:
+            source = await self.store.find(key)
+        except StoreAway:
+            if known is None:
+                raise
+            return known[1]
+        except NotFound:
+            self._memo.pop(key, None)
+            raise
+        if len(self._memo) >= MAX_ALIAS_MEMOS:
+            del self._memo[next(iter(self._memo))]
+        self._memo[key] = (self.clock(), source)
+        return source

@@ -1,0 +1,50 @@
+"""The size-checker: what becomes of a source, delivered as a kind."""
+
+from pathlib import Path
+from typing import Final
+
+from proxy.errors import Undecodable
+from proxy.media import kinds
+from proxy.media.headers import read_opus_channels, read_pixels
+from proxy.media.images import fit_image, image_recipe
+from proxy.media.kinds import LIMITS, OPUS, AsIs, ImageRules, Kind, Made
+from proxy.media.sniff import sniff
+
+JUDGEMENT_NUMBER: Final = 1
+"""Raise it when a source of any kind but image would be judged differently than before."""
+
+
+def check(kind: Kind, source: Path, target: Path, rules: ImageRules) -> AsIs | Made:
+    """Judge a source, and make it fit where that is needed and possible.
+
+    `target` is written only when something is made. Runs in a worker: it decodes untrusted bytes.
+
+    Raises:
+        RefusedMedium: WhatsApp would refuse it, and it was not or could not be made to fit.
+        DiskFull: there is no room for what was made.
+    """
+    size_bytes = source.stat().st_size
+    if not size_bytes:
+        raise Undecodable(media_type="file", reason="it is empty")
+    with source.open("rb") as file:
+        media_type = sniff(file, size_bytes)
+        if kind is Kind.IMAGE:
+            return fit_image(source, target, media_type, rules)
+        warnings = kinds.judge_type(kind, media_type)
+        if kind is not Kind.STICKER:
+            warnings += kinds.judge_size(kind, size_bytes, LIMITS[kind])
+            if media_type == OPUS:
+                kinds.judge_channels(read_opus_channels(file))
+            return AsIs(media_type=media_type, size_bytes=size_bytes, warnings=warnings)
+        pixels = read_pixels(file, media_type)
+    if pixels is None:
+        raise Undecodable(media_type=media_type, reason="its header is broken")
+    warnings += kinds.judge_sticker(pixels.width, pixels.height, size_bytes, animated=pixels.animated)
+    return AsIs(
+        media_type=media_type, size_bytes=size_bytes, width=pixels.width, height=pixels.height, warnings=warnings
+    )
+
+
+def recipe(kind: Kind, rules: ImageRules) -> str:
+    """Name everything of ours that decides what `check` delivers."""
+    return image_recipe(rules) if kind is Kind.IMAGE else f"judged-{JUDGEMENT_NUMBER}"

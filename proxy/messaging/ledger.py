@@ -1,0 +1,217 @@
+"""The door to the ledger: what was sent, under which id, and what became of it."""
+
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from types import MappingProxyType
+from typing import Any, assert_never
+
+from sqlalchemy import Connection, Table, exists, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
+
+from proxy.errors import Malformed, NotFound
+from proxy.messaging.database import Database
+from proxy.messaging.entries import Entry, Fate, LedgerMessage, LedgerStatus
+from proxy.messaging.outcomes import Accepted, NotSent, Outcome, Refused, Uncertain
+from proxy.messaging.pseudonyms import NOBODY, Pseudonyms, last4
+from proxy.messaging.statuses import Status, rank
+from proxy.messaging.tables import messages, read_histories, read_messages
+from proxy.messaging.tables import statuses as history
+
+__all__ = ["Entry", "Fate", "Ledger", "LedgerMessage", "LedgerStatus"]
+
+MAX_RECENT = 1000
+
+_ID_OF_ANOTHER = "the provider answered with the id of another message, so its statuses cannot be told apart"
+_INSERTS: Mapping[str, Callable[[Table], sqlite.Insert | postgresql.Insert]] = MappingProxyType(
+    {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+)
+
+
+class Ledger:
+    """Every method raises LedgerAway when the database does not answer, and DiskFull when it has no room."""
+
+    def __init__(self, url: str, *, number_key: bytes, now: Callable[[], datetime]) -> None:
+        self._database = Database(url)
+        self._pseudonyms = Pseudonyms(number_key)
+        self._now = now
+
+    async def open(self) -> None:
+        """Bring the database up to date; safe when several processes start at once.
+
+        Raises:
+            SettingsInvalid: it was made by another release, whose tables are not known here.
+        """
+        await self._database.open()
+
+    async def begin(self, entry: Entry) -> None:
+        """Write down what is about to be posted.
+
+        Raises:
+            Malformed: the id has been used.
+        """
+        await self._database.write(partial(self._begin, entry))
+
+    async def finish(self, message_id: str, outcome: Outcome) -> None:
+        """Write down what became of the post, and take up statuses that were faster than its answer.
+
+        Raises:
+            NotFound: no message was begun under this id.
+        """
+        await self._database.write(partial(self._finish, message_id, outcome))
+        if isinstance(outcome, Accepted):
+            await self._database.write(partial(self._settle, {outcome.message_id}))
+
+    async def record(self, statuses: Sequence[Status]) -> int:
+        """Keep statuses in any order, any number of times; gives how many were new.
+
+        A status belongs to the message that has its id; where the provider's answer was lost, to the one whose id it
+        carries as callback data, which is accepted by that. Others are kept all the same.
+        """
+        if not statuses:
+            return 0
+        # every process goes through messages in one order, so that none waits for a row in a circle
+        ordered = sorted(statuses, key=lambda status: (status.message_id, rank(status.status)))
+        new = await self._database.write(partial(self._keep, ordered))
+        await self._database.write(partial(self._settle, {status.message_id for status in ordered}))
+        return new
+
+    async def message(self, message_id: str) -> LedgerMessage | None:
+        query = select(messages).where(messages.c.id == message_id)
+        found = await self._database.read(partial(read_messages, query))
+        return found[0] if found else None
+
+    async def recent(self, limit: int) -> tuple[LedgerMessage, ...]:
+        """List the newest messages first, at most MAX_RECENT."""
+        query = select(messages).order_by(messages.c.created_at.desc(), messages.c.id)
+        return await self._database.read(partial(read_messages, query.limit(max(0, min(limit, MAX_RECENT)))))
+
+    async def check(self) -> None:
+        """Ask whether the database answers and has our tables."""
+        await self._database.read(partial(read_messages, select(messages).limit(1)))
+
+    async def close(self) -> None:
+        await self._database.close()
+
+    def _begin(self, entry: Entry, connection: Connection) -> None:
+        recipient = self._pseudonyms.of(entry.recipient)
+        now = self._now()
+        row = {
+            "id": entry.id,
+            "kind": entry.kind.value,
+            "key": entry.key,
+            "rendition_id": entry.rendition_id,
+            "link": entry.link,
+            "recipient_hash": recipient,
+            "recipient_last4": last4(entry.recipient),
+            "outcome": Fate.POSTING.value,
+            "warnings": json.dumps([self._pseudonyms.redact(warning, {recipient}) for warning in entry.warnings]),
+            "created_at": now,
+            "updated_at": now,
+        }
+        try:
+            connection.execute(insert(messages).values(row))
+        except IntegrityError:
+            raise Malformed(field="id", problem="has been used for another message; take a new one") from None
+
+    def _finish(self, message_id: str, outcome: Outcome, connection: Connection) -> None:
+        found = connection.execute(
+            select(messages.c.recipient_hash).where(messages.c.id == message_id).with_for_update()
+        ).one_or_none()
+        if found is None:
+            raise NotFound
+        columns = _columns_of(outcome, connection)
+        if columns["error_details"] is not None:
+            columns["error_details"] = self._pseudonyms.redact(columns["error_details"], {found.recipient_hash})
+        connection.execute(
+            update(messages)
+            .where(messages.c.id == message_id, messages.c.provider_message_id.is_(None))
+            .values(**columns, updated_at=self._now())
+        )
+
+    def _keep(self, ordered: Sequence[Status], connection: Connection) -> int:
+        return sum(self._keep_one(status, connection) for status in ordered)
+
+    def _keep_one(self, status: Status, connection: Connection) -> bool:
+        if status.callback_data is not None:
+            self._adopt(status.callback_data, status.message_id, connection)
+        recipient = self._pseudonyms.of(status.recipient)
+        details = status.error_details
+        if details is not None:
+            mine = select(messages.c.recipient_hash).where(messages.c.provider_message_id == status.message_id)
+            details = self._pseudonyms.redact(details, {recipient, *connection.scalars(mine)} - {NOBODY})
+        row = {
+            "provider_message_id": status.message_id,
+            "status": status.status.value,
+            "recipient_hash": recipient,
+            "at": status.at,
+            "error_code": status.error_code,
+            "error_details": details,
+            "recorded_at": self._now(),
+        }
+        once = _INSERTS[connection.dialect.name](history).values(row).on_conflict_do_nothing()
+        return connection.execute(once).rowcount == 1
+
+    def _adopt(self, message_id: str, provider_message_id: str, connection: Connection) -> None:
+        """Give a message whose answer was lost the provider's id: a webhook that names it proves that it was taken."""
+        other = messages.alias()
+        connection.execute(
+            update(messages)
+            .where(
+                messages.c.id == message_id,
+                messages.c.provider_message_id.is_(None),
+                ~exists().where(other.c.provider_message_id == provider_message_id),
+            )
+            .values(
+                provider_message_id=provider_message_id,
+                outcome=Fate.ACCEPTED.value,
+                error_code=None,
+                error_details=None,
+                updated_at=self._now(),
+            )
+        )
+
+    def _settle(self, provider_message_ids: Collection[str], connection: Connection) -> None:
+        """Set messages to the best that their history tells.
+
+        Always a transaction of its own, after the one that wrote: of a send and a webhook that commit at the same
+        time, the later one sees both.
+        """
+        for provider_message_id in sorted(provider_message_ids):
+            mine = messages.c.provider_message_id == provider_message_id
+            if connection.execute(select(messages.c.id).where(mine).with_for_update()).first() is None:
+                continue
+            known = read_histories([provider_message_id], connection)[provider_message_id]
+            if known:
+                best = min(known, key=lambda status: (-rank(status.status), status.at))
+                connection.execute(
+                    update(messages)
+                    .where(mine)
+                    .values(
+                        status=best.status.value,
+                        status_at=best.at,
+                        error_code=best.error_code,
+                        error_details=best.error_details,
+                        updated_at=self._now(),
+                    )
+                )
+
+
+def _columns_of(outcome: Outcome, connection: Connection) -> dict[str, Any]:
+    columns: dict[str, Any] = {"provider_message_id": None, "error_code": None, "error_details": None}
+    match outcome:
+        case Accepted(message_id=provider_message_id):
+            taken = messages.c.provider_message_id == provider_message_id
+            if connection.execute(select(messages.c.id).where(taken)).first() is None:
+                return columns | {"outcome": Fate.ACCEPTED.value, "provider_message_id": provider_message_id}
+            return columns | {"outcome": Fate.ACCEPTED.value, "error_details": _ID_OF_ANOTHER}
+        case Refused(code=code, details=details):
+            return columns | {"outcome": Fate.REFUSED.value, "error_code": code, "error_details": details}
+        case Uncertain(details=details):
+            return columns | {"outcome": Fate.UNCERTAIN.value, "error_details": details}
+        case NotSent(details=details):
+            return columns | {"outcome": Fate.NOT_SENT.value, "error_details": details}
+        case _:
+            assert_never(outcome)

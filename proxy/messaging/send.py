@@ -1,0 +1,123 @@
+"""A message, from the wish to the provider's answer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import assert_never
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from proxy import telemetry
+from proxy.delivery.mint import Minted
+from proxy.delivery.renditions import in_json
+from proxy.errors import ProviderBusy, ProviderRefused, SendUncertain, Unavailable
+from proxy.messaging.callers import Callers, read_body
+from proxy.messaging.ledger import Entry, Ledger
+from proxy.messaging.outcomes import Accepted, NotSent, Outcome, Refused, Uncertain
+from proxy.messaging.prepare import Prepare, Prepared
+from proxy.messaging.proof import Proof
+from proxy.messaging.provider import Provider
+from proxy.messaging.wishes import LinkWish, SendWish
+from proxy.storage.store import parse_key
+
+MAX_WISH_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    prepared: Prepared
+    accepted: Accepted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Send:
+    """`proof` is None where the provider is a sandbox, which needs no public address."""
+
+    callers: Callers
+    prepare: Prepare
+    provider: Provider
+    ledger: Ledger
+    proof: Proof | None
+
+    async def messages(self, request: Request) -> Response:
+        """`POST /messages`."""
+        caller = self.callers.admit(request)
+        sent = await self.send(await self.prepare(SendWish.read(await read_body(request, MAX_WISH_BYTES)), caller))
+        return JSONResponse(sent_in_json(sent), status_code=202, headers=_warned(sent.prepared.warnings))
+
+    async def links(self, request: Request) -> Response:
+        """`POST /links`."""
+        caller = self.callers.admit(request)
+        wish = LinkWish.read(await read_body(request, MAX_WISH_BYTES))
+        key = parse_key(wish.key)
+        caller.require(key)
+        minted = await self.prepare.mint.mint(wish.kind, key, wish.expires_in_s)
+        return JSONResponse(minted_in_json(minted), status_code=201, headers=_warned(minted.verdict.warnings))
+
+    async def send(self, prepared: Prepared) -> Sent:
+        """Post a prepared message, once for certain.
+
+        Raises:
+            PublicUrlBroken, ProviderRefused, ProviderBusy: it was not sent.
+            SendUncertain: it may have been sent.
+        """
+        minted = prepared.minted
+        if self.proof is not None and minted is not None:
+            await self.proof.require(minted)
+        await self.ledger.begin(
+            Entry(
+                id=prepared.id,
+                kind=prepared.message.media.kind,
+                recipient=prepared.message.to,
+                link=prepared.message.media.link,
+                key=minted.link.key if minted else None,
+                rendition_id=minted.link.rendition_id if minted else None,
+                warnings=prepared.warnings,
+            )
+        )
+        outcome = await self.provider.send(prepared.message.payload())
+        telemetry.log.info("message.posted", id=prepared.id, outcome=type(outcome).__name__)
+        await self._write_down(prepared.id, outcome)
+        match outcome:
+            case Accepted():
+                return Sent(prepared=prepared, accepted=outcome)
+            case Refused(code=code, details=details, again=False):
+                raise ProviderRefused(provider_code=code, details=details)
+            case Refused(details=details) | NotSent(details=details):
+                raise ProviderBusy(details=details)
+            case Uncertain(details=details):
+                raise SendUncertain(message_id=prepared.id, details=details)
+            case _:
+                assert_never(outcome)
+
+    async def _write_down(self, message_id: str, outcome: Outcome) -> None:
+        """Keep what became of the post. A ledger that fails now must not make the caller send again."""
+        try:
+            await self.ledger.finish(message_id, outcome)
+        except Unavailable as error:
+            telemetry.log.error("message.not_written_down", id=message_id, error=error.code)
+
+
+def sent_in_json(sent: Sent) -> dict[str, object]:
+    minted = sent.prepared.minted
+    return {
+        "id": sent.prepared.id,
+        "outcome": "accepted",
+        "provider_message_id": sent.accepted.message_id,
+        "link": sent.prepared.message.media.link,
+        "verdict": in_json(minted.verdict) if minted else None,
+        "warnings": sent.prepared.warnings,
+    }
+
+
+def minted_in_json(minted: Minted) -> dict[str, object]:
+    return {
+        "link": minted.url,
+        "rendition": minted.link.rendition_id,
+        "expires_at": minted.link.expires_at,
+        "verdict": in_json(minted.verdict),
+    }
+
+
+def _warned(warnings: tuple[str, ...]) -> Mapping[str, str]:
+    return {"X-Medialink-Warning": ", ".join(warnings)} if warnings else {}

@@ -1,0 +1,55 @@
+"""Servers in threads: how the demo runs the service and its sandbox side by side in one process."""
+
+import threading
+import time
+from collections.abc import Mapping
+from types import MappingProxyType, TracebackType
+from typing import Any, Self
+
+import uvicorn
+from starlette.types import ASGIApp
+
+START_LIMIT_S = 30.0
+STOP_LIMIT_S = 15.0
+POLL_S = 0.01
+
+
+OPTIONS: Mapping[str, Any] = MappingProxyType(
+    {
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+        "timeout_graceful_shutdown": 10,
+        "ws": "none",
+    }
+)
+"""What uvicorn is told wherever it runs: our own log, no name on the door, an end that comes in time."""
+
+
+class ThreadedServer:
+    """Serves an app on a port of its own, from a thread, for as long as its context lasts. Port 0 takes a free one."""
+
+    def __init__(self, app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> None:
+        self._server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, **OPTIONS))
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self._host = host
+
+    @property
+    def url(self) -> str:
+        port = self._server.servers[0].sockets[0].getsockname()[1]
+        return f"http://{self._host}:{port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        until = time.monotonic() + START_LIMIT_S
+        while not self._server.started:
+            if not self._thread.is_alive() or time.monotonic() > until:
+                raise OSError(f"the server did not start on {self._host}; is its port taken?")
+            time.sleep(POLL_S)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.should_exit = True
+        self._thread.join(STOP_LIMIT_S)

@@ -1,0 +1,251 @@
+"""The environment, read once, with every mistake named at once.
+
+A value comes from the environment, else from the file that ENV_FILE names (`.env` where there is one), else, for
+the two keys, from a file in DATA_DIR that is made on first use, else from the default that stands here.
+"""
+
+import base64
+import binascii
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import SplitResult, urlsplit
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from proxy.errors import SettingsInvalid
+
+PROVIDER_360DIALOG = "https://waba-v2.360dialog.io"
+MIN_SECRET_BYTES = 32
+MAX_LINK_KEY_ID = 255
+"""The id takes one byte of the token."""
+
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class Settings(BaseSettings):
+    """One field a setting: its name in capitals is the variable, its description stands in the README."""
+
+    model_config = SettingsConfigDict(
+        env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True, validate_default=True
+    )
+
+    data_dir: Path = Field(Path("data"), description="Where everything local lies: keys, cache, ledger, folder store.")
+    store: str = Field("", description="`s3://bucket/prefix` or `file:///path`; empty means `DATA_DIR/media`.")
+    s3_endpoint_url: str | None = Field(None, description="For what speaks S3: GCS, R2, B2, MinIO, SeaweedFS.")
+    s3_region: str | None = Field(None, description="Region of the bucket; unset means AWS's own configuration.")
+    s3_access_key_id: str | None = Field(None, description="Key of the store; unset means AWS's own credential chain.")
+    s3_secret_access_key: SecretStr | None = Field(None, description="The secret to it.")
+    store_threads: int = Field(16, ge=1, le=256, description="Calls to the store at once.")
+    store_connect_timeout_s: Seconds = Field(2.0, description="Seconds to reach the store.")
+    store_read_timeout_s: Seconds = Field(10.0, description="Seconds between two reads from the store.")
+
+    provider_url: str = Field(PROVIDER_360DIALOG, description="Where messages are posted: 360dialog, or a sandbox.")
+    d360_api_key: SecretStr | None = Field(None, description="The provider's key. Unset: nothing can be sent.")
+    provider_timeout_s: Seconds = Field(20.0, description="Seconds to wait for the provider's answer.")
+    public_url: str = Field(
+        "http://127.0.0.1:8080",
+        description="What links begin with; with a real provider it must be https and public.",
+    )
+    gateway_keys: SecretStr | None = Field(
+        None,
+        description="SHA-256 (hex) of each key that may call, comma-separated; `<hash>=<prefix>;<prefix>` limits one.",
+    )
+    webhook_secret: SecretStr | None = Field(None, description="What `X-Webhook-Secret` says on status webhooks.")
+    ledger_url: str = Field("", description="`sqlite:///path`; empty means `DATA_DIR/ledger.sqlite3`.")
+    ledger_key: SecretStr | None = Field(
+        None, description="Base64url key of the hash that stands for phone numbers. Unset: made in DATA_DIR."
+    )
+
+    serve_only: Literal["delivery", "messaging"] | None = Field(
+        None, description="Serve one half only; the half behind the CDN needs no provider key and no ledger."
+    )
+    listen_host: str = Field("127.0.0.1", description="Address that `serve` listens on.")
+    listen_port: int = Field(8080, ge=0, le=65535, description="Port that `serve` listens on.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
+    log_format: Literal["auto", "json", "text"] = Field("auto", description="`auto` is text on a terminal, else JSON.")
+
+    link_keys: SecretStr | None = Field(
+        None,
+        description="`id:base64url,id:base64url`, 32 bytes or more each; the first mints. Unset: made in DATA_DIR.",
+    )
+    link_names: bool = Field(True, description="Whether a link ends in the name of its key, or in `file`.")
+    alias_prefixes: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Key prefixes that are open to unsigned aliases, comma-separated."
+    )
+
+    cache_dir: Path | None = Field(None, description="The disk cache; unset means `DATA_DIR/cache`.")
+    cache_max_bytes: int = Field(2_000_000_000, ge=268_435_456, description="Bound of the disk cache.")
+    heavy_image_bytes: int = Field(
+        1_000_000, ge=20_000, le=5_000_000, description="Heavier images are made to fit into this."
+    )
+    heavy_image_edge_px: int = Field(2560, ge=320, le=10_000, description="Longer images are scaled to this edge.")
+    max_image_pixels: int = Field(100_000_000, ge=1_000_000, description="Images of more pixels are not decoded.")
+    max_source_bytes: int = Field(104_857_600, gt=0, le=104_857_600, description="Larger sources are not taken in.")
+    decode_slots: int = Field(os.cpu_count() or 1, ge=1, le=256, description="Media decoded at once; default: cores.")
+    decode_queue: int = Field(64, ge=0, le=10_000, description="Media that may wait for a slot; more get 503.")
+    decode_timeout_s: Seconds = Field(20.0, description="Seconds that one decoding may take.")
+    decode_memory_bytes: int = Field(1_073_741_824, ge=268_435_456, description="Memory that one decoding may take.")
+    wait_limit_s: Seconds = Field(30.0, description="Seconds that a request waits for its rendition.")
+
+    @classmethod
+    def read(cls, **given: object) -> Self:
+        """Read the environment; `given` goes before it.
+
+        Raises:
+            SettingsInvalid: one mistake or more; all are named.
+        """
+        try:
+            return cls(_env_file=env_file(), **given)  # type: ignore[arg-type] # given is validated like all else
+        except ValidationError as error:
+            mistakes = [f"{str(e['loc'][0]).upper()}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()]
+            raise SettingsInvalid(mistakes=tuple(mistakes)) from None
+
+    @field_validator("alias_prefixes", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("store")
+    @classmethod
+    def _check_store(cls, value: str) -> str:
+        if value and not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?|file:///.+", value):
+            raise ValueError("must be s3://bucket, s3://bucket/prefix or file:///path")
+        return value
+
+    @field_validator("provider_url", "public_url", "s3_endpoint_url")
+    @classmethod
+    def _check_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        url = urlsplit(value)
+        if url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment:
+            raise ValueError("must be an http or https URL without a query")
+        return value.rstrip("/")
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_public(cls, value: str, info: ValidationInfo) -> str:
+        """WhatsApp fetches from the internet; only a provider on this machine can reach this machine's addresses."""
+        provider = urlsplit(info.data.get("provider_url", PROVIDER_360DIALOG))
+        if info.data.get("d360_api_key") is None or not _is_public(provider):
+            return value
+        url = urlsplit(value)
+        if url.scheme != "https" or not _is_public(url):
+            raise ValueError(f"must be https and public, because {provider.hostname} is a real provider")
+        return value
+
+    @field_validator("link_keys", "ledger_key")
+    @classmethod
+    def _check_keys(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is not None:
+            (parse_link_keys if info.field_name == "link_keys" else parse_secret)(value.get_secret_value())
+        return value
+
+    @field_validator("webhook_secret", "d360_api_key")
+    @classmethod
+    def _check_header(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.fullmatch(r"[\x21-\x7e]{1,512}", value.get_secret_value()):
+            raise ValueError("must be 1 to 512 visible ASCII characters, as it goes into a header")
+        return value
+
+    @field_validator("gateway_keys")
+    @classmethod
+    def _check_gateway_keys(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            parse_gateway_keys(value.get_secret_value())
+        return value
+
+    @field_validator("ledger_url")
+    @classmethod
+    def _check_ledger(cls, value: str) -> str:
+        if value and not value.startswith("sqlite:///"):
+            raise ValueError("must be sqlite:///path")
+        return value
+
+    @property
+    def real_provider(self) -> bool:
+        return _is_public(urlsplit(self.provider_url))
+
+    def link_secrets(self) -> Mapping[int, bytes]:
+        text = self.link_keys.get_secret_value() if self.link_keys else f"1:{_kept_secret(self.data_dir / 'link.key')}"
+        return parse_link_keys(text)
+
+    def ledger_secret(self) -> bytes:
+        key = self.ledger_key
+        return parse_secret(key.get_secret_value() if key else _kept_secret(self.data_dir / "ledger.key"))
+
+
+def env_file() -> Path:
+    return Path(os.environ.get("ENV_FILE", ".env"))
+
+
+def origin_of(name: str, settings: Settings) -> str:
+    """Say where a setting's value came from."""
+    if os.environ.get(name.upper()):
+        return "environment"
+    if dotenv_values(env_file()).get(name.upper()):
+        return str(env_file())
+    if name in {"link_keys", "ledger_key"}:
+        return str(settings.data_dir / name.removesuffix("s").replace("_", "."))
+    return "default"
+
+
+def parse_secret(text: str) -> bytes:
+    try:
+        secret = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except binascii.Error as error:
+        raise ValueError("must be base64url") from error
+    if len(secret) < MIN_SECRET_BYTES:
+        raise ValueError(f"must hold at least {MIN_SECRET_BYTES} bytes")
+    return secret
+
+
+def parse_link_keys(text: str) -> Mapping[int, bytes]:
+    keys: dict[int, bytes] = {}
+    for entry in text.split(","):
+        key_id, _, secret = entry.strip().partition(":")
+        if not re.fullmatch(r"\d{1,3}", key_id) or int(key_id) > MAX_LINK_KEY_ID or int(key_id) in keys:
+            raise ValueError(f"each key needs an id of its own from 0 to {MAX_LINK_KEY_ID}, as in 1:<base64url>")
+        keys[int(key_id)] = parse_secret(secret)
+    return keys
+
+
+def parse_gateway_keys(text: str) -> Mapping[bytes, tuple[str, ...]]:
+    """Read each caller's hash and the key prefixes that it may use; the empty prefix opens all."""
+    callers: dict[bytes, tuple[str, ...]] = {}
+    for entry in text.split(","):
+        digest, limited, prefixes = entry.strip().partition("=")
+        if not re.fullmatch(r"[0-9a-f]{64}", digest):
+            raise ValueError("must be the SHA-256 of each key in 64 lower-case hex digits, not the key itself")
+        callers[bytes.fromhex(digest)] = tuple(prefixes.split(";")) if limited else ("",)
+    return callers
+
+
+def _kept_secret(path: Path) -> str:
+    """Read a key of our own, or make it; whoever makes it first wins, and only its owner can read it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    with suppress(FileExistsError):
+        if not path.exists():
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_urlsafe(MIN_SECRET_BYTES))
+            os.link(draft, path)
+    draft.unlink(missing_ok=True)
+    return path.read_text().strip()
+
+
+def _is_public(url: SplitResult) -> bool:
+    host = url.hostname or ""
+    try:
+        return ip_address(host).is_global
+    except ValueError:
+        return "." in host and not host.endswith((".local", ".localhost", ".internal"))

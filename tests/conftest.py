@@ -1,0 +1,157 @@
+"""The house itself, run as its users run it: real sockets, a real store, and the sandbox as provider and fetcher."""
+
+import asyncio
+import hashlib
+import io
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from PIL import Image
+
+from proxy.app import build_store, create_app
+from proxy.messaging.receive import SECRET_HEADER
+from proxy.sandbox.app import create_sandbox
+from proxy.sandbox.settings import SandboxSettings
+from proxy.servers import ThreadedServer
+from proxy.settings import Settings
+from proxy.storage.store import Source, parse_key
+
+TOKEN = "gateway-token-of-the-test"
+WEBHOOK_SECRET = "webhook-secret-of-the-test"
+API_KEY = "provider-key-of-the-test"
+NUMBER = "+49 (170) 123-45 67"
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no setting of the machine, and no .env of the checkout, into a test."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("ENV_FILE", str(tmp_path / "no.env"))
+
+
+def picture(width: int, height: int, *, seed: int = 0, form: str = "JPEG", mode: str = "RGB", **options: Any) -> bytes:
+    """Draw something that is no flat colour, so that its weight is a photograph's."""
+    small = Image.frombytes("RGB", (32, 32), bytes((seed * 7 + i * i * 31) % 256 for i in range(32 * 32 * 3)))
+    noise = Image.effect_noise((width, height), 60).convert("RGB")
+    drawn = Image.blend(small.resize((width, height), Image.Resampling.BICUBIC), noise, 0.25)
+    out = io.BytesIO()
+    drawn.convert(mode).save(out, form, **options)
+    return out.getvalue()
+
+
+@pytest.fixture(scope="session")
+def heavy_jpeg() -> bytes:
+    return picture(4000, 3000, quality=90)
+
+
+@pytest.fixture(scope="session")
+def light_jpeg() -> bytes:
+    return picture(640, 480, quality=70)
+
+
+@dataclass(kw_only=True)
+class House:
+    """A running service with its sandbox; `api` carries the gateway key, `web` is anybody, `whatsapp` the sandbox."""
+
+    settings: Settings
+    url: str
+    api: httpx2.Client
+    web: httpx2.Client
+    whatsapp: httpx2.Client
+
+    def put(self, key: str, body: bytes) -> Source:
+        file = self.settings.data_dir / "to-put"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(body)
+
+        async def work() -> Source:
+            store = build_store(self.settings)
+            try:
+                return await store.put(parse_key(key), file, media_type="application/octet-stream")
+            finally:
+                await store.close()
+
+        return asyncio.run(work())
+
+    def link(self, key: str, kind: str = "image", **wish: object) -> str:
+        answer = self.api.post("/links", json={"kind": kind, "key": key, **wish})
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["link"])
+
+    def send(self, **wish: object) -> httpx2.Response:
+        return self.api.post("/messages", json={"to": NUMBER, "kind": "image", **wish})
+
+    def story(self, wamid: str) -> dict[str, Any]:
+        """Wait until the sandbox is through with a message."""
+        answer = self.whatsapp.get(f"/sandbox/messages/{wamid}", params={"wait": "20"})
+        assert answer.status_code == 200
+        return dict(answer.json())
+
+    def fetches(self) -> list[dict[str, Any]]:
+        return list(self.whatsapp.get("/sandbox/fetches").json())
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Iterator[Callable[..., House]]:
+    """Build houses; each gets its settings by name. Two of them in one test share keys, not disks."""
+    with ExitStack() as running:
+        count = iter(range(100))
+
+        def make(*, sandbox: Mapping[str, Any] | None = None, **values: Any) -> House:
+            data_dir = values.pop("data_dir", tmp_path / f"house-{next(count)}")
+            own_port = _Port()
+            running.callback(own_port.release)
+            url = f"http://127.0.0.1:{own_port.number}"
+            pretend = create_sandbox(
+                SandboxSettings(
+                    api_key=API_KEY,
+                    webhook_url=f"{url}/webhooks",
+                    webhook_headers={SECRET_HEADER: WEBHOOK_SECRET},
+                    **(sandbox or {}),
+                )
+            )
+            sandbox_url = running.enter_context(ThreadedServer(pretend)).url
+            given: dict[str, Any] = {
+                "data_dir": data_dir,
+                "store": f"file://{tmp_path / 'store'}",
+                "public_url": url,
+                "provider_url": sandbox_url,
+                "d360_api_key": API_KEY,
+                "gateway_keys": hashlib.sha256(TOKEN.encode()).hexdigest(),
+                "webhook_secret": WEBHOOK_SECRET,
+                "link_keys": "1:" + "a" * 43,
+                "decode_slots": 1,
+            }
+            settings = Settings.read(**(given | values))
+            own_port.release()
+            running.enter_context(ThreadedServer(create_app(settings, settings.serve_only), port=own_port.number))
+            clients = [
+                running.enter_context(httpx2.Client(base_url=base, headers=headers, timeout=60, trust_env=False))
+                for base, headers in ((url, {"Authorization": f"Bearer {TOKEN}"}), (url, {}), (sandbox_url, {}))
+            ]
+            return House(settings=settings, url=url, api=clients[0], web=clients[1], whatsapp=clients[2])
+
+        yield make
+
+
+class _Port:
+    """A free port, held until its server takes it over: the address must be known before the server stands."""
+
+    def __init__(self) -> None:
+        self._held = socket.create_server(("127.0.0.1", 0))
+        self.number: int = self._held.getsockname()[1]
+
+    def release(self) -> None:
+        self._held.close()
+
+
+@pytest.fixture
+def house(build: Callable[..., House]) -> House:
+    return build()

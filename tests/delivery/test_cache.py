@@ -1,0 +1,194 @@
+"""The disk cache: whole files or none, bounded, and indifferent to crashes."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from proxy.delivery.cache import STALE_DRAFT_S, TOUCH_AFTER_S, DiskCache, seal
+from proxy.errors import DiskFull
+
+NOW = 1_800_000_000.0
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def cache(tmp_path: Path, clock: Clock) -> DiskCache:
+    return DiskCache(tmp_path / "cache", 10_000, clock=clock)
+
+
+def publish(cache: DiskCache, name: str, body: bytes, record: bytes = b"{}") -> None:
+    with cache.draft() as draft:
+        draft.write_bytes(body)
+        cache.publish(draft, name, record)
+
+
+def read(cache: DiskCache, name: str) -> tuple[bytes, bytes] | None:
+    cached = cache.open(name)
+    if cached is None:
+        return None
+    with cached:
+        return cached.read(0, cached.size_bytes), cached.record
+
+
+def files(cache_root: Path) -> list[Path]:
+    return [path for path in cache_root.rglob("*") if path.is_file() and path.name != "sweep.lock"]
+
+
+@pytest.mark.parametrize("body", [b"", b"x", bytes(9000)], ids=["empty", "one-byte", "large"])
+def test_what_is_published_is_opened(cache: DiskCache, body: bytes) -> None:
+    publish(cache, "aa01", body, b'{"a": 1}')
+    assert read(cache, "aa01") == (body, b'{"a": 1}')
+
+
+def test_part_of_a_body_ends_where_the_body_ends(cache: DiskCache) -> None:
+    publish(cache, "aa01", b"0123456789", b"RECORD")
+    cached = cache.open("aa01")
+    assert cached is not None
+    with cached:
+        assert cached.read(4, 3) == b"456"
+        assert cached.read(8, 100) == b"89"
+
+
+def test_it_survives_a_restart(cache: DiskCache, tmp_path: Path, clock: Clock) -> None:
+    publish(cache, "aa01", b"body")
+    assert read(DiskCache(tmp_path / "cache", 10_000, clock=clock), "aa01") == (b"body", b"{}")
+
+
+def test_a_draft_that_is_not_published_is_gone(cache: DiskCache, tmp_path: Path) -> None:
+    with cache.draft() as draft:
+        draft.write_bytes(b"half")
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda whole: whole[:-1], id="last-byte-missing"),
+        pytest.param(lambda whole: whole[: len(whole) // 2], id="half"),
+        pytest.param(lambda _: b"", id="empty"),
+        pytest.param(lambda whole: whole + b"\x00", id="one-byte-more"),
+        pytest.param(lambda whole: bytes(len(whole)), id="zeroed-by-power-loss"),
+        pytest.param(lambda whole: whole[:-12] + b"\xff\xff\xff\xff" + whole[-8:], id="record-longer-than-all"),
+    ],
+)
+def test_a_damaged_file_is_taken_away(cache: DiskCache, tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    publish(cache, "aa01", b"body")
+    (path,) = files(tmp_path)
+    path.write_bytes(damage(path.read_bytes()))
+    assert cache.open("aa01") is None
+    assert files(tmp_path) == []
+
+
+def test_what_is_no_frame_is_not_adopted(cache: DiskCache) -> None:
+    with cache.draft() as draft:
+        draft.write_bytes(b"just bytes")
+        assert cache.adopt(draft, "aa01") is False
+        seal(draft, b"{}")
+        assert cache.adopt(draft, "aa01") is True
+
+
+def test_what_was_used_least_recently_goes_first(cache: DiskCache, clock: Clock) -> None:
+    for number in range(8):
+        publish(cache, f"aa{number:02}", bytes(1000))
+        clock.now += TOUCH_AFTER_S + 1
+    clock.now += 10 * 365 * 24 * 3600
+    assert read(cache, "aa00") is not None
+    for number in range(8, 12):
+        publish(cache, f"aa{number:02}", bytes(1000))
+    assert read(cache, "aa00") is not None
+    assert read(cache, "aa01") is None
+    assert read(cache, "aa11") is not None
+
+
+def test_it_stays_within_its_bound(cache: DiskCache, tmp_path: Path) -> None:
+    for number in range(100):
+        publish(cache, f"{number:04}", bytes(900))
+        assert sum(path.stat().st_size for path in files(tmp_path)) <= 11_000
+    assert len(files(tmp_path)) >= 5
+
+
+def test_an_open_body_outlives_its_eviction(cache: DiskCache, tmp_path: Path) -> None:
+    publish(cache, "aa01", b"still here")
+    cached = cache.open("aa01")
+    assert cached is not None
+    with cached:
+        for path in files(tmp_path):
+            path.unlink()
+        assert cached.read(0, 100) == b"still here"
+
+
+def test_drafts_of_crashed_writers_are_taken_away(cache: DiskCache, tmp_path: Path, clock: Clock) -> None:
+    draft = tmp_path / "cache" / "drafts" / "left"
+    for age_s, stays in ((STALE_DRAFT_S - 10, True), (STALE_DRAFT_S + 10, False)):
+        draft.write_bytes(b"half")
+        os.utime(draft, (clock.now - age_s, clock.now - age_s))
+        cache.sweep()
+        assert draft.exists() is stays
+
+
+def test_a_full_disk_is_an_error_and_leaves_no_half_file(cache: DiskCache, tmp_path: Path) -> None:
+    """RLIMIT_FSIZE really fails the write, with EFBIG."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(DiskFull):
+            publish(cache, "aa01", bytes(8000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert files(tmp_path) == []
+    assert cache.open("aa01") is None
+
+
+def test_a_writer_that_is_killed_leaves_nothing_that_can_be_opened(tmp_path: Path, clock: Clock) -> None:
+    """Kill -9 in the midst of a publish, again and again: every name is whole or absent."""
+    program = textwrap.dedent("""
+        import sys, time
+        from pathlib import Path
+        from proxy.delivery.cache import DiskCache
+        cache = DiskCache(Path(sys.argv[1]), 50_000_000, clock=time.time)
+        print("ready", flush=True)
+        for number in range(10**9):
+            with cache.draft() as draft:
+                draft.write_bytes(number.to_bytes(4, "big") * 50_000)
+                cache.publish(draft, f"{number % 20:04}", b"{}")
+    """)
+    seen = 0
+    for _ in range(5):
+        with subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-c", program, str(tmp_path / "cache")], stdout=subprocess.PIPE, text=True
+        ) as writer:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == "ready\n"
+            while not any((tmp_path / "cache" / "files").glob("*/0005")):
+                pass
+            writer.kill()
+        cache = DiskCache(tmp_path / "cache", 50_000_000, clock=clock)
+        for number in range(20):
+            if (found := read(cache, f"{number:04}")) is not None:
+                body, record = found
+                assert body == body[:4] * 50_000
+                assert record == b"{}"
+                seen += 1
+        (tmp_path / "cache" / "files" / "00" / "0005").unlink(missing_ok=True)
+    assert seen >= 5
