@@ -243,7 +243,7 @@ def health(
     """Ask a running service whether it can do its work. Exit code 0: it can; 3: it cannot."""
     with told(as_json=as_json):
         current = Settings.read()
-    host = current.listen_host.replace("0.0.0.0", "127.0.0.1")  # noqa: S104  # nosec B104 - asked, not bound
+    host = current.listen_host.replace("0.0.0.0", "127.0.0.1")  # noqa: S104 - asked, not bound
     base = url or f"http://{host}:{current.listen_port}"
     try:
         answer = httpx2.get(f"{base}/readyz", timeout=HEALTH_TIMEOUT_S, trust_env=False)

@@ -124,7 +124,7 @@ def _start_s3(running: ExitStack) -> dict[str, str]:
         "S3_ENDPOINT_URL": f"http://{host}:{port}",
         "S3_REGION": "us-east-1",
         "S3_ACCESS_KEY_ID": "demo",
-        "S3_SECRET_ACCESS_KEY": "demo-demo",  # nosec B105 - moto takes any
+        "S3_SECRET_ACCESS_KEY": "demo-demo",
     }
     client = boto3.client(
         "s3",

@@ -22,6 +22,8 @@ from proxy.servers import ThreadedServer
 from proxy.settings import Settings
 from proxy.storage.store import Source, parse_key
 
+pytest_plugins = ["tests.s3_servers"]
+
 TOKEN = "gateway-token-of-the-test"
 WEBHOOK_SECRET = "webhook-secret-of-the-test"
 API_KEY = "provider-key-of-the-test"

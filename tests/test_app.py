@@ -17,6 +17,7 @@ from proxy.media.kinds import Kind
 from proxy.messaging.ledger import Ledger
 from proxy.storage.store import Source
 from proxy.telemetry import configure_logging
+from tests.s3_servers import ACCESS_KEY, SECRET_KEY
 
 if TYPE_CHECKING:
     from tests.conftest import House
@@ -39,6 +40,35 @@ def test_a_heavy_photograph_is_delivered(house: "House", heavy_jpeg: bytes) -> N
     (seen,) = house.fetches()
     assert (seen["link"], seen["count"]) == (sent.json()["link"], 1)
     assert seen["fetches"][0]["size"] == verdict["size_bytes"]
+
+
+@pytest.mark.parametrize("server", ["moto", "seaweedfs"])
+@pytest.mark.parametrize("versioned", [False, True], ids=["unversioned", "versioned"])
+def test_the_main_job_is_done_from_s3(  # noqa: PLR0913 - a house, a server, a bucket, and what lies in it
+    build: Build,
+    new_bucket: Callable[..., str],
+    request: pytest.FixtureRequest,
+    heavy_jpeg: bytes,
+    server: str,
+    *,
+    versioned: bool,
+) -> None:
+    endpoint = request.getfixturevalue(f"{server}_url")
+    house = build(
+        store=f"s3://{new_bucket(endpoint, versioned=versioned)}/some/prefix",
+        s3_endpoint_url=endpoint,
+        s3_region="us-east-1",
+        s3_access_key_id=ACCESS_KEY,
+        s3_secret_access_key=SECRET_KEY,
+    )
+    house.put("trips/Über 100%.jpg", heavy_jpeg)
+    sent = house.send(key="trips/Über 100%.jpg")
+    assert sent.status_code == 202, sent.text
+    assert house.story(sent.json()["provider_message_id"])["statuses"][-1]["status"] == "delivered"
+    house.put("trips/Über 100%.jpg", heavy_jpeg + b"another")
+    assert house.web.get(sent.json()["link"]).headers["cache-status"] == "medialink; hit"
+    assert house.link("trips/Über 100%.jpg") != sent.json()["link"]
+    assert house.web.get("/readyz").json()["store"] == "ok"
 
 
 def test_a_light_photograph_goes_out_byte_for_byte(house: "House", light_jpeg: bytes) -> None:

@@ -14,7 +14,7 @@ from proxy.messaging.callers import read_body
 from proxy.messaging.ledger import Ledger
 from proxy.messaging.statuses import parse_statuses
 
-SECRET_HEADER = "X-Webhook-Secret"  # noqa: S105  # nosec B105 - a name, not a secret
+SECRET_HEADER = "X-Webhook-Secret"  # noqa: S105 - a name, no secret
 MAX_WEBHOOK_BYTES = 3 * 1024 * 1024
 """Meta's webhook page; 360dialog passes its webhooks on."""
 

@@ -31,10 +31,10 @@ def source_of(key: Key, answer: Mapping[str, Any], version: str | None = None) -
 
 
 def copy_whole(body: StreamingBody, size_bytes: int, into: BinaryIO, give_up_at: float) -> None:
-    """Write a body of exactly so many bytes, until a moment of the monotonic clock.
+    """Write a body of so many bytes, until a moment of the monotonic clock; StreamingBody raises when it is shorter.
 
     Raises:
-        StoreAway: the body is shorter or longer, or takes too long.
+        StoreAway: the body is longer, or takes too long.
     """
     left = size_bytes
     while chunk := body.read(CHUNK_BYTES):
@@ -42,6 +42,4 @@ def copy_whole(body: StreamingBody, size_bytes: int, into: BinaryIO, give_up_at:
         if left < 0 or time.monotonic() > give_up_at:
             raise StoreAway
         into.write(chunk)
-    if left:
-        raise StoreAway
     into.flush()

@@ -145,7 +145,7 @@ class S3Store:
             return None
 
     def _probe(self) -> bool:
-        """Put one object twice, as new; B2 and others answer 501 to the header, GCS ignores it (boto's users say)."""
+        """Put one object as new, twice: GCS is said to ignore the header (aws-sdk-java-v2#6055); 501 refuses it."""
         name = self._name(PROBE)
         try:
             return not (self._write_new(name, b"", "text/plain") and self._write_new(name, b"", "text/plain"))
@@ -174,7 +174,7 @@ class S3Store:
 
     @contextmanager
     def _reading(self, name: str, missing: NotFound | SourceReplaced) -> Iterator[None]:
-        """Translate, and settle a 403 by the list: S3 says it of missing keys, too, when a policy limits s3:prefix."""
+        """Translate, and settle a 403 by the list: where s3:ListBucket is limited, it is said of missing keys too."""
         with translated(missing):
             try:
                 yield
