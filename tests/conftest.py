@@ -12,6 +12,8 @@ from typing import Any
 
 import httpx2
 import pytest
+from httplint import HttpRequestLinter, HttpResponseLinter, levels
+from httplint.status import STATUS_BAD_REQUEST
 from PIL import Image
 
 from proxy.app import build_store, create_app
@@ -56,6 +58,29 @@ def heavy_jpeg() -> bytes:
 @pytest.fixture(scope="session")
 def light_jpeg() -> bytes:
     return picture(640, 480, quality=70)
+
+
+def lint(response: httpx2.Response) -> None:
+    """Hold every response of the suite to HTTP's own rules; that a 400 is one is no fault of the answer."""
+    response.read()
+    request = response.request
+    asked = HttpRequestLinter()
+    asked.process_request_topline(request.method.encode(), str(request.url).encode(), b"HTTP/1.1")
+    asked.process_headers(request.headers.raw)
+    asked.finish_content(complete=True)
+    answered = HttpResponseLinter()
+    answered.request = asked
+    answered.process_response_topline(b"HTTP/1.1", str(response.status_code).encode(), response.reason_phrase.encode())
+    answered.process_headers(response.headers.raw)
+    if request.method != "HEAD":
+        answered.feed_content(response.content)
+        answered.finish_content(complete=True)
+    bad = [
+        f"{note.summary} ({note.subject})"
+        for note in answered.notes
+        if note.level is levels.BAD and not isinstance(note, STATUS_BAD_REQUEST)
+    ]
+    assert bad == [], f"{request.method} {request.url.path} {response.status_code}: {bad}"
 
 
 @dataclass(kw_only=True)
@@ -135,8 +160,16 @@ def build(tmp_path: Path) -> Iterator[Callable[..., House]]:
             own_port.release()
             running.enter_context(ThreadedServer(create_app(settings, settings.serve_only), port=own_port.number))
             clients = [
-                running.enter_context(httpx2.Client(base_url=base, headers=headers, timeout=60, trust_env=False))
-                for base, headers in ((url, {"Authorization": f"Bearer {TOKEN}"}), (url, {}), (sandbox_url, {}))
+                running.enter_context(
+                    httpx2.Client(
+                        base_url=base, headers=headers, timeout=60, trust_env=False, event_hooks={"response": hooks}
+                    )
+                )
+                for base, headers, hooks in (
+                    (url, {"Authorization": f"Bearer {TOKEN}"}, [lint]),
+                    (url, {}, [lint]),
+                    (sandbox_url, {}, []),
+                )
             ]
             return House(settings=settings, url=url, api=clients[0], web=clients[1], whatsapp=clients[2])
 

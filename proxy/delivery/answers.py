@@ -2,7 +2,10 @@
 
 import re
 import time
-from typing import assert_never
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Self, assert_never
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,6 +19,8 @@ from proxy.delivery.renditions import Origin, Rendition
 from proxy.media.kinds import extension_of
 
 CHUNK_BYTES = 256 * 1024
+DATE_LAG = timedelta(seconds=1)
+"""uvicorn's Date may be so old, and Last-Modified must not be later than Date (RFC 9110, 8.8.2.1)."""
 
 HARDENING = {
     "X-Content-Type-Options": "nosniff",
@@ -50,10 +55,25 @@ def not_modified(etag: str, cache_control: str) -> Response:
     return Response(status_code=304, headers={"ETag": f'"{etag}"', "Cache-Control": cache_control, **HARDENING})
 
 
-def answer(request: Request, link: Link, rendition: Rendition, cache_control: str, started: float) -> Response:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """A request, when it came by the clock, and by the counter that measures how long it takes."""
+
+    request: Request
+    at: datetime
+    counter_s: float
+
+    @classmethod
+    def begin(cls, request: Request, clock: Callable[[], float]) -> Self:
+        return cls(request=request, at=datetime.fromtimestamp(clock(), UTC), counter_s=time.perf_counter())
+
+
+def answer(visit: Visit, link: Link, rendition: Rendition, cache_control: str) -> Response:
     """Judge the request against the rendition, and give what it asked for. Takes the rendition over."""
+    request = visit.request
     size = rendition.body.size_bytes
-    it = http.Representation(etag=link.rendition_id, modified_at=rendition.record.modified_at, size_bytes=size)
+    modified_at = min(rendition.record.modified_at, visit.at - DATE_LAG)
+    it = http.Representation(etag=link.rendition_id, modified_at=modified_at, size_bytes=size)
     verdict = http.judge(request.method, http.read_conditions(request.scope["headers"]), it)
     telemetry.log.info(
         "media.served",
@@ -68,7 +88,7 @@ def answer(request: Request, link: Link, rendition: Rendition, cache_control: st
         "Last-Modified": http.http_date(it.modified_at),
         "Cache-Control": cache_control,
         "Cache-Status": _CACHE_STATUS[rendition.origin],
-        "Server-Timing": f"open;dur={(time.perf_counter() - started) * 1000:.1f}",
+        "Server-Timing": f"open;dur={(time.perf_counter() - visit.counter_s) * 1000:.1f}",
         **HARDENING,
     }
     content = headers | {

@@ -1,6 +1,5 @@
 """A GET for a link, from the request to the last byte."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -8,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from proxy.delivery import http
-from proxy.delivery.answers import answer, not_modified
+from proxy.delivery.answers import Visit, answer, not_modified
 from proxy.delivery.links import Link, Links
 from proxy.delivery.mint import Mint
 from proxy.delivery.renditions import Refused, Renditions
@@ -36,9 +35,9 @@ class Serve:
         """`GET/HEAD /m/<tag>/<token>/<name>`: all that refuses cheaply stands first."""
         if b"%" in request.scope["raw_path"]:
             raise NotFound
-        started = time.perf_counter()
+        visit = Visit.begin(request, self.clock)
         link = self.links.open(**request.path_params)
-        left_s = http.LINK_MAX_AGE_S if link.expires_at is None else int(link.expires_at - self.clock())
+        left_s = http.LINK_MAX_AGE_S if link.expires_at is None else int(link.expires_at - visit.at.timestamp())
         if left_s <= 0:
             raise LinkExpired
         cache_control = http.cache_control(link.sharing, left_s)
@@ -46,11 +45,11 @@ class Serve:
         if http.not_modified_by_tag_alone(asked, link.rendition_id):
             return not_modified(link.rendition_id, cache_control)
         rendition = await self.renditions.open(link)
-        return answer(request, link, rendition, cache_control, started)
+        return answer(visit, link, rendition, cache_control)
 
     async def alias(self, kind: Kind, request: Request) -> Response:
         """`GET/HEAD /<kind>/<key>`: the newest version of an open key."""
-        started = time.perf_counter()
+        visit = Visit.begin(request, self.clock)
         text = http.decode_path(request.scope["raw_path"].split(b"?")[0]).removeprefix(f"/{kind}/")
         if not text.startswith(self.alias_prefixes):
             raise NotFound
@@ -60,7 +59,7 @@ class Serve:
             raise NotFound from error
         rendition = await self.renditions.open(link)
         cache_control = source.cache_control or http.cache_control(link.sharing, http.ALIAS_MAX_AGE_S)
-        return answer(request, link, rendition, cache_control, started)
+        return answer(visit, link, rendition, cache_control)
 
     async def _resolve(self, kind: Kind, key: Key) -> tuple[Link, Source]:
         """Find what a key names now; `a.webp.jpg` names the JPEG rendition of `a.webp` where it is no key itself."""

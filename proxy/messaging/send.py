@@ -52,7 +52,8 @@ class Send:
         key = parse_key(wish.key)
         caller.require(key)
         minted = await self.prepare.mint.mint(wish.kind, key, wish.expires_in_s)
-        return JSONResponse(minted_in_json(minted), status_code=201, headers=_warned(minted.verdict.warnings))
+        headers = {"Location": minted.url, **_warned(minted.verdict.warnings)}
+        return JSONResponse(minted_in_json(minted), status_code=201, headers=headers)
 
     async def send(self, prepared: Prepared) -> Sent:
         """Post a prepared message, once for certain.
