@@ -18,6 +18,11 @@ run: $(if $(filter s3,$(STORE)),$(VENV)/.dev,$(VENV)/.run) ## the main job befor
 test: $(VENV)/.dev ## the whole suite
 	$(VENV)/bin/pytest --numprocesses $(JOBS)
 
+.PHONY: coverage
+coverage: $(VENV)/.dev ## the lines that no test in this process reaches
+	$(VENV)/bin/coverage run -m pytest --quiet
+	$(VENV)/bin/coverage report --skip-covered --show-missing
+
 .PHONY: check
 check: format-check lint types imports security test ## everything that must hold before a commit lands
 

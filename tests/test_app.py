@@ -1,5 +1,6 @@
 """The three journeys, end to end over real sockets."""
 
+import asyncio
 import hashlib
 import io
 import json
@@ -11,9 +12,11 @@ import pytest
 import structlog
 from PIL import Image
 
+from proxy.app import build_ledger
 from proxy.delivery.links import Link, Links, Sharing
 from proxy.errors import LedgerAway
 from proxy.media.kinds import Kind
+from proxy.messaging.entries import LedgerMessage
 from proxy.messaging.ledger import Ledger
 from proxy.storage.store import Source
 from proxy.telemetry import configure_logging
@@ -309,6 +312,27 @@ def test_a_message_is_sent_again_only_where_it_was_surely_not_taken(
     assert answer.json().get("error", {}).get("code") == code
     taken = house.whatsapp.get("/sandbox/messages", params={"wait": "20"}).json()
     assert len(taken) == (0 if behaviour in {"fail_before", "html"} else 1)
+
+
+@pytest.mark.parametrize("behaviour", ["lost", "fail_after"])
+def test_a_webhook_settles_what_was_uncertain(house: "House", light_jpeg: bytes, behaviour: str) -> None:
+    house.put("a.jpg", light_jpeg)
+    house.whatsapp.put("/sandbox/behaviour", json={"behaviour": behaviour, "times": 1})
+    message_id = house.send(key="a.jpg").json()["error"]["message_id"]
+    (taken,) = house.whatsapp.get("/sandbox/messages", params={"wait": "20"}).json()
+
+    async def look_up() -> LedgerMessage | None:
+        ledger = build_ledger(house.settings)
+        try:
+            await ledger.open()
+            return await ledger.message(message_id)
+        finally:
+            await ledger.close()
+
+    kept = asyncio.run(look_up())
+    assert kept is not None
+    assert (kept.outcome, kept.status, kept.provider_message_id) == ("accepted", "delivered", taken["id"])
+    assert [entry.status for entry in kept.history] == ["sent", "delivered"]
 
 
 def test_a_refusal_of_the_provider_is_final(build: Build, light_jpeg: bytes) -> None:
