@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
-STORE ?= folder
+DEMO_STORE := $(if $(filter command,$(origin STORE)),$(STORE),folder)
 JOBS ?= 2
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
@@ -11,8 +11,8 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /:/' | awk -F: '{printf "make %-10s %s\n", $$1, $$2}'
 
 .PHONY: run
-run: $(if $(filter s3,$(STORE)),$(VENV)/.dev,$(VENV)/.run) ## the main job before your eyes, then serve on; STORE=s3 for moto's S3
-	@$(VENV)/bin/medialink demo --store $(STORE)
+run: $(if $(filter s3,$(DEMO_STORE)),$(VENV)/.dev,$(VENV)/.run) ## the main job before your eyes, then serve on; STORE=s3 for moto's S3
+	@$(VENV)/bin/medialink demo --store $(DEMO_STORE)
 
 .PHONY: test
 test: $(VENV)/.dev ## the whole suite

@@ -16,8 +16,10 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from proxy import telemetry
+from proxy.bounds import RequestBounds
 from proxy.delivery.cache import DiskCache
 from proxy.delivery.links import Links
 from proxy.delivery.mint import Mint
@@ -28,12 +30,13 @@ from proxy.health import Health
 from proxy.media.kinds import ImageRules, Kind
 from proxy.media.workers import Workers
 from proxy.messaging.callers import Callers
+from proxy.messaging.give import Give
 from proxy.messaging.ledger import Ledger
 from proxy.messaging.prepare import Prepare
 from proxy.messaging.proof import Proof
 from proxy.messaging.provider import Provider, Retries, Timeouts
 from proxy.messaging.receive import Receive
-from proxy.messaging.send import Send
+from proxy.messaging.send import Post, Send
 from proxy.settings import Settings, parse_gateway_keys
 from proxy.storage.folder import FolderStore
 from proxy.storage.s3 import S3Settings, S3Store
@@ -58,6 +61,7 @@ class Delivery:
     mint: Mint
 
     async def close(self) -> None:
+        await self.renditions.close()
         self.workers.close()
         await self.store.close()
 
@@ -149,32 +153,33 @@ def build_messaging(settings: Settings, delivery: Delivery) -> Messaging:
         timeouts=Timeouts(answer_s=settings.provider_timeout_s),
         retries=Retries(tries=PROVIDER_TRIES, total_s=PROVIDER_RETRY_TOTAL_S),
     )
-    keys = settings.gateway_keys
-    send = Send(
-        callers=Callers(parse_gateway_keys(keys.get_secret_value()) if keys else {}),
-        prepare=prepare,
-        provider=provider,
-        ledger=ledger,
-        proof=Proof() if settings.real_provider else None,
-    )
+    send = Send(provider=provider, ledger=ledger, proof=Proof() if settings.real_provider else None)
     return Messaging(ledger=ledger, prepare=prepare, provider=provider, send=send)
 
 
-def create_app(settings: Settings, only: Only | None = None) -> Starlette:
+def create_app(settings: Settings, only: Only | None = None) -> ASGIApp:
     """Build the service. A journey whose settings are absent is not mounted."""
     delivery = build_delivery(settings)
     messaging = None if only == "delivery" else build_messaging(settings, delivery)
-    health = Health(delivery.store, delivery.cache, delivery.renditions, messaging.ledger if messaging else None)
+    health = Health(
+        store=delivery.store,
+        cache=delivery.cache,
+        renditions=delivery.renditions,
+        workers=delivery.workers,
+        ledger=messaging.ledger if messaging else None,
+    )
     routes = [
         Route("/healthz", health.alive),
         Route("/readyz", health.ready),
     ]
     if messaging is not None:
-        if messaging.send is not None and settings.gateway_keys is not None:
-            routes += [
-                Route("/messages", messaging.send.messages, methods=["POST"]),
-                Route("/links", messaging.send.links, methods=["POST"]),
-            ]
+        if settings.gateway_keys is not None:
+            callers = Callers(parse_gateway_keys(settings.gateway_keys.get_secret_value()))
+            give = Give(callers=callers, mint=delivery.mint)
+            routes.append(Route("/links", give.links, methods=["POST"]))
+            if messaging.send is not None:
+                post = Post(callers=callers, prepare=messaging.prepare, send=messaging.send)
+                routes.append(Route("/messages", post.messages, methods=["POST"]))
         if settings.webhook_secret is not None:
             receive = Receive(ledger=messaging.ledger, secret=settings.webhook_secret.get_secret_value(), now=_now)
             routes.append(Route("/webhooks", receive.webhooks, methods=["POST"]))
@@ -201,26 +206,51 @@ def create_app(settings: Settings, only: Only | None = None) -> Starlette:
             await messaging.close()
         await delivery.close()
 
-    return Starlette(
+    app = Starlette(
         routes=routes,
         lifespan=lifespan,
-        middleware=[Middleware(telemetry.RequestIds, new_id=_new_id)],
+        middleware=[Middleware(RequestBounds, refuse=_failed)],
         exception_handlers={MedialinkError: _failed, HTTPException: _failed_in_http, Exception: _failed_unexpectedly},
     )
+    app.router.redirect_slashes = False  # WhatsApp's fetcher follows no redirect, and none may name a caller's host
+    telemetry.log.info("service.mounted", routes=[route.path for route in routes])
+    return telemetry.RequestIds(app, new_id=_new_id)
 
 
-def from_environment() -> Starlette:
+async def preflight(settings: Settings, only: Only | None) -> None:
+    """Open every door once, so that a wrong set-up is one sentence and not a trace of each worker process."""
+    delivery = build_delivery(settings)
+    try:
+        if only != "delivery":
+            messaging = build_messaging(settings, delivery)
+            try:
+                await messaging.ledger.open()
+            finally:
+                await messaging.close()
+    finally:
+        await delivery.close()
+
+
+def from_environment() -> ASGIApp:
     """Build the service that a worker process of `serve` runs."""
     settings = Settings.read()
     telemetry.configure_logging(settings.log_level, settings.log_format)
     return create_app(settings, settings.serve_only)
 
 
-async def _failed(_request: Request, error: Exception) -> Response:
+async def _failed(request: Request, error: Exception) -> Response:
     """Turn any error of ours into an answer; the private side of it goes to the log."""
     if not isinstance(error, MedialinkError):
         raise TypeError from error
-    telemetry.log.info("request.failed", code=error.code, status=error.status, cause=repr(error.__cause__))
+    endpoint = getattr(request.scope.get("endpoint"), "__name__", None)
+    telemetry.log.info(
+        "request.failed",
+        code=error.code,
+        status=error.status,
+        method=request.method,
+        endpoint=endpoint,
+        cause=repr(error.__cause__),
+    )
     retry = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else {}
     return JSONResponse(
         {
@@ -246,7 +276,8 @@ async def _failed_in_http(request: Request, error: Exception) -> Response:
     return response
 
 
-async def _failed_unexpectedly(request: Request, _error: Exception) -> Response:
+async def _failed_unexpectedly(request: Request, error: Exception) -> Response:
+    telemetry.log.error("request.broke", exc_info=error)
     return await _failed(request, MedialinkError())
 
 

@@ -3,7 +3,8 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, TypeVar
@@ -15,16 +16,17 @@ from pydantic import SecretStr
 from rich.table import Table
 
 from proxy import telemetry
-from proxy.app import Delivery, build_delivery, build_messaging
+from proxy.app import Delivery, build_delivery, build_messaging, preflight
 from proxy.console import EXIT_AWAY, EXIT_REFUSED, err, out, show_json, show_verdict, told
 from proxy.delivery.renditions import Refused, Verdict, in_json
 from proxy.demo import StoreChoice, run_demo
-from proxy.errors import RefusedMedium, SettingsInvalid
+from proxy.errors import Malformed, NotFound, RefusedMedium, SettingsInvalid
 from proxy.media.checker import check as check_medium
 from proxy.media.kinds import Kind
 from proxy.media.sniff import sniff
+from proxy.messaging.give import minted_in_json
 from proxy.messaging.receive import SECRET_HEADER
-from proxy.messaging.send import Sent, minted_in_json, sent_in_json
+from proxy.messaging.send import Sent, sent_in_json
 from proxy.messaging.wishes import SendWish
 from proxy.sandbox.app import create_sandbox
 from proxy.sandbox.settings import Behaviour, Caching, Order, SandboxSettings
@@ -65,7 +67,8 @@ def serve(
         os.environ["SERVE_ONLY"] = only
     with told(as_json=False):
         settings = Settings.read()
-    telemetry.configure_logging(settings.log_level, settings.log_format)
+        telemetry.configure_logging(settings.log_level, settings.log_format)
+        asyncio.run(preflight(settings, settings.serve_only))
     telemetry.log.info("serve.starting", address=f"{settings.listen_host}:{settings.listen_port}", workers=workers)
     uvicorn.run(
         "proxy.app:from_environment",
@@ -109,7 +112,8 @@ def link(
     """Make the rendition of a key, and print its link."""
 
     async def work(delivery: Delivery) -> None:
-        minted = await delivery.mint.mint(kind, parse_key(key), expires_in_s)
+        with _named(key):
+            minted = await delivery.mint.mint(kind, parse_key(key), expires_in_s)
         if as_json:
             show_json(minted_in_json(minted))
         else:
@@ -126,12 +130,14 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Say whether a medium can be delivered as a kind. Exit code 0: it can; 1: refused."""
-    file = _file(target)
+    with told(as_json=as_json):
+        file = _file(target)
 
     async def work(delivery: Delivery) -> Verdict:
         if file is not None:
             return await _check_file(delivery, kind, file)
-        _, verdict = await delivery.mint.verdict(kind, parse_key(target))
+        with _named(target):
+            _, verdict = await delivery.mint.verdict(kind, parse_key(target))
         return verdict
 
     verdict = _with_delivery(work, as_json=as_json)
@@ -158,23 +164,26 @@ def send(  # noqa: PLR0913 - the fields of a message
     """Send a medium as a link. Exit code 2 where there is no provider."""
     with told(as_json=as_json):
         current = Settings.read()
-    file = _file(target)
+        file = _file(target)
 
     async def work(delivery: Delivery) -> None:
         messaging = build_messaging(current, delivery)
         try:
             if messaging.send is None and not dry_run:
                 raise SettingsInvalid(mistakes=("D360_API_KEY: is not set, so there is no provider to send through",))
-            key = target if file is None else (await _put(delivery, file, _upload_key(file))).key
+            key = target if file is None else _upload_key(file)
             wish = SendWish(to=to, kind=kind, key=key, caption=caption, filename=filename)
-            with err.status("preparing the rendition"):
+            messaging.prepare.draft(wish)
+            if file is not None:
+                await _put(delivery, file, parse_key(key))
+            with err.status("preparing the rendition"), _named(key):
                 prepared = await messaging.prepare(wish)
             if messaging.send is None or dry_run:
                 show_json(prepared.message.payload())
                 return
             await messaging.ledger.open()
             with err.status("sending"):
-                sent = await messaging.send.send(prepared)
+                sent = await messaging.send(prepared)
             _show_sent(sent, as_json=as_json)
         finally:
             await messaging.close()
@@ -184,7 +193,7 @@ def send(  # noqa: PLR0913 - the fields of a message
 
 @app.command()
 def sandbox(
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8081,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8081,
     webhook_url: Annotated[
         str | None, typer.Option(help="Where statuses are posted, e.g. <PUBLIC_URL>/webhooks.")
     ] = None,
@@ -193,14 +202,17 @@ def sandbox(
     behaviour: Annotated[Behaviour, typer.Option(help="How the next request to send is answered.")] = Behaviour.OK,
 ) -> None:
     """Run a pretend 360dialog with WhatsApp's fetcher inside. PROVIDER_URL points at it; any key will do."""
-    pretend = create_sandbox(
-        SandboxSettings(
-            webhook_url=webhook_url,
-            webhook_headers={SECRET_HEADER: webhook_secret} if webhook_secret else {},
-            caching=caching,
-            behaviour=Order(behaviour=behaviour),
-        )
-    )
+    with told(as_json=False):
+        try:
+            chosen = SandboxSettings(
+                webhook_url=webhook_url,
+                webhook_headers={SECRET_HEADER: webhook_secret} if webhook_secret else {},
+                caching=caching,
+                behaviour=Order(behaviour=behaviour),
+            )
+        except ValueError as error:
+            raise Malformed(field="--webhook-url", problem=str(error)) from error
+    pretend = create_sandbox(chosen)
     err.print(f"sandbox on http://127.0.0.1:{port}; what it saw: /sandbox/fetches and /sandbox/messages")
     uvicorn.run(pretend, host="127.0.0.1", port=port, **OPTIONS)
 
@@ -243,8 +255,7 @@ def health(
     """Ask a running service whether it can do its work. Exit code 0: it can; 3: it cannot."""
     with told(as_json=as_json):
         current = Settings.read()
-    host = current.listen_host.replace("0.0.0.0", "127.0.0.1")  # noqa: S104 - asked, not bound
-    base = url or f"http://{host}:{current.listen_port}"
+    base = url or f"http://{_own_host(current.listen_host)}:{current.listen_port}"
     try:
         answer = httpx2.get(f"{base}/readyz", timeout=HEALTH_TIMEOUT_S, trust_env=False)
         report, ready = answer.json(), answer.is_success
@@ -299,12 +310,35 @@ async def _check_file(delivery: Delivery, kind: Kind, file: Path) -> Verdict:
 def _file(target: str) -> Path | None:
     """Take a target as a file where there is one; all else is a key."""
     file = Path(target).expanduser()
-    return file if file.is_file() else None
+    if not file.is_file():
+        return None
+    if not os.access(file, os.R_OK):
+        raise Malformed(field="FILE", problem=f"{file} may not be read")
+    return file
+
+
+@contextmanager
+def _named(target: str) -> Iterator[None]:
+    """Say of what there is nothing: a person may have meant a file."""
+    try:
+        yield
+    except NotFound as error:
+        raise Malformed(field="KEY", problem=f"there is neither a file nor a key {target}") from error
+    except Malformed as error:
+        if error.field != "key":
+            raise
+        raise Malformed(field="KEY", problem=f"there is no file {target}, and as a key it {error.problem}") from error
 
 
 def _media_type(file: Path) -> str:
     with file.open("rb") as opened:
         return sniff(opened, file.stat().st_size)
+
+
+def _own_host(listened_on: str) -> str:
+    """Name this machine where it listens on all its addresses; an IPv6 address stands in brackets in a URL."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listened_on, listened_on)  # noqa: S104 - asked, not bound
+    return f"[{host}]" if ":" in host else host
 
 
 def _upload_key(file: Path) -> Key:

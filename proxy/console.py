@@ -6,14 +6,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from proxy.delivery.renditions import Refused, Verdict
 from proxy.errors import Malformed, MedialinkError, NotFound, RefusedMedium, SettingsInvalid, TooLarge, Unavailable
 from proxy.media.kinds import AsIs, Kind, Made
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, emoji=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 EXIT_OK = 0
 EXIT_REFUSED = 1
@@ -48,12 +49,14 @@ def told(*, as_json: bool) -> Iterator[None]:
             show_json({"error": {"code": error.code, "message": error.message, **error.evidence}})
         else:
             err.print(error.message, style="red", markup=False)
+            if error.__cause__ is not None and isinstance(error, Unavailable):
+                err.print(f"  because: {error.__cause__!r}", markup=False)
         raise SystemExit(exit_code(error)) from None
 
 
 def show_verdict(name: str, kind: Kind, verdict: Verdict) -> None:
     """Say in a few lines what becomes of a medium."""
-    out.print(f"[bold]{name}[/] as {kind}: {_headline(verdict)}")
+    out.print(f"[bold]{escape(name)}[/] as {kind}: {_headline(verdict)}")
     if isinstance(verdict, Refused):
         out.print(f"  {verdict.error().message}", markup=False)
         return
@@ -75,9 +78,9 @@ def _headline(verdict: Verdict) -> str:
 
 def _rows(verdict: AsIs | Made) -> Iterator[tuple[str, str]]:
     if isinstance(verdict, Made):
-        saved = 100 - 100 * verdict.size_bytes // verdict.source_size_bytes
+        change = (verdict.size_bytes - verdict.source_size_bytes) / verdict.source_size_bytes
         yield "type", f"{verdict.source_media_type} -> {verdict.media_type}"
-        yield "bytes", f"{verdict.source_size_bytes:,} -> {verdict.size_bytes:,} ({saved} % less)"
+        yield "bytes", f"{verdict.source_size_bytes:,} -> {verdict.size_bytes:,} ({change:+.0%})"
         yield "pixels", f"{verdict.source_width} x {verdict.source_height} -> {verdict.width} x {verdict.height}"
         if verdict.quality is not None:
             yield "quality", f"{verdict.quality}, after {verdict.encodes} encoding{'s' * (verdict.encodes != 1)}"

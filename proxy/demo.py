@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import secrets
+import shlex
 import signal
 import threading
 import time
@@ -38,6 +39,7 @@ CAPTION = "Greetings from the lake"
 BUCKET = "medialink-demo"
 ENV_NAME = "demo.env"
 PATIENCE_S = 60.0
+MAX_PORT = 65535
 
 
 class StoreChoice(StrEnum):
@@ -59,7 +61,7 @@ def run_demo(choice: StoreChoice, *, once: bool) -> None:
     """Deliver one heavy photograph, then serve on until Ctrl-C.
 
     Raises:
-        Malformed: a port that the demo needs is taken.
+        Malformed: a port that the demo needs is taken, a folder cannot be written, or a step was refused.
     """
     telemetry.configure_logging("warning", "text")
     stopped = threading.Event()
@@ -73,7 +75,7 @@ def run_demo(choice: StoreChoice, *, once: bool) -> None:
                 out.print("\nServing on. Ctrl-C ends it.")
                 stopped.wait()
     except OSError as error:
-        raise Malformed(field="LISTEN_PORT", problem=f"{error}; try LISTEN_PORT=8090 make run") from error
+        raise Malformed(field="DATA_DIR", problem=f"{error.strerror} ({error.filename})") from error
     out.print("Ended.")
 
 
@@ -81,7 +83,10 @@ def run_demo(choice: StoreChoice, *, once: bool) -> None:
 def _stage(choice: StoreChoice) -> Iterator[Stage]:
     with ExitStack() as running:
         first = Settings.read()
-        env_path = first.data_dir / ENV_NAME
+        if not 0 < first.listen_port < MAX_PORT:
+            raise Malformed(field="LISTEN_PORT", problem=f"must be 1 to {MAX_PORT - 1}: the sandbox takes the next one")
+        data_dir = first.data_dir.absolute()
+        env_path = data_dir / ENV_NAME
         kept = dotenv_values(env_path)
         token = kept.get("DEMO_GATEWAY_TOKEN") or secrets.token_urlsafe(24)
         secret = kept.get("WEBHOOK_SECRET") or secrets.token_urlsafe(24)
@@ -95,7 +100,11 @@ def _stage(choice: StoreChoice) -> Iterator[Stage]:
             )
         ).url
         values = {
-            "DATA_DIR": str(first.data_dir),
+            "DATA_DIR": str(data_dir),
+            "STORE": f"file://{data_dir / 'media'}",
+            "CACHE_DIR": str(data_dir / "cache"),
+            "LEDGER_URL": f"sqlite:///{data_dir / 'ledger.sqlite3'}",
+            "LISTEN_PORT": str(first.listen_port),
             "PUBLIC_URL": service_url,
             "PROVIDER_URL": sandbox_url,
             "D360_API_KEY": "sandbox",
@@ -104,7 +113,7 @@ def _stage(choice: StoreChoice) -> Iterator[Stage]:
             **(_start_s3(running) if choice is StoreChoice.S3 else {}),
         }
         _keep(env_path, {**values, "DEMO_GATEWAY_TOKEN": token})
-        settings = Settings.read(**{name.lower(): value for name, value in values.items()})
+        settings = Settings.read(serve_only=None, **{name.lower(): value for name, value in values.items()})
         running.enter_context(ThreadedServer(create_app(settings), port=first.listen_port))
         yield Stage(settings=settings, service_url=service_url, sandbox_url=sandbox_url, gateway_token=token)
 
@@ -143,7 +152,7 @@ def _keep(path: Path, values: dict[str, str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.writelines(f"{name}={value}\n" for name, value in values.items())
+        file.writelines(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
 
 
 def _deliver(stage: Stage) -> None:
@@ -152,7 +161,7 @@ def _deliver(stage: Stage) -> None:
         source = asyncio.run(_put_photograph(stage.settings))
         _say(
             f"{source.key}, {source.size_bytes:,} bytes",
-            f"in {stage.settings.store or stage.settings.data_dir / 'media'}",
+            f"in {stage.settings.store}",
         )
 
         _step(2, "The verdict, the rendition and the link")
@@ -218,14 +227,15 @@ def _posted(client: httpx2.Client, stage: Stage, path: str, body: dict[str, str]
     answer = client.post(
         f"{stage.service_url}{path}", json=body, headers={"Authorization": f"Bearer {stage.gateway_token}"}
     )
-    answer.raise_for_status()
+    if not answer.is_success:
+        raise Malformed(field=path, problem=f"answered {answer.status_code}: {answer.json()['error']['message']}")
     return answer.json()
 
 
 def _what_next(stage: Stage) -> None:
-    env = f"ENV_FILE={stage.settings.data_dir / ENV_NAME}"
+    env = f"ENV_FILE={shlex.quote(str(stage.settings.data_dir / ENV_NAME))}"
     medialink = f"{env} .venv/bin/medialink"
-    _step(6, "Now your own file, in another terminal")
+    _step(6, "Now your own file, in this folder from another terminal")
     _say(
         f"{medialink} check ~/photo.jpg --kind image",
         f"{medialink} send '{NUMBER}' ~/photo.jpg --kind image --caption Hello",

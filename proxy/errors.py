@@ -10,6 +10,7 @@ MedialinkError
 │   ├── LinkExpired          410  link_expired
 │   └── SourceReplaced       410  source_replaced
 ├── TooLarge                 413  too_large             more than we take in
+├── HeadersTooLarge          431  headers_too_large
 ├── RefusedMedium                                       what WhatsApp would refuse, or what cannot be made to fit
 │   ├── TypeRefused          422  type_refused
 │   ├── TooHeavy             422  too_heavy
@@ -21,6 +22,7 @@ MedialinkError
 │   ├── StoreAway            503  store_away
 │   ├── LedgerAway           503  ledger_away
 │   ├── Busy                 503  busy
+│   ├── CacheAway            503  cache_away
 │   └── DiskFull             503  disk_full
 ├── SendFailed
 │   ├── PublicUrlBroken      502  public_url_broken     our own link could not be fetched: nothing was posted
@@ -75,10 +77,12 @@ class Malformed(MedialinkError):
     sentence: ClassVar[str] = "{field}: {problem}."
 
 
+@dataclass(eq=False)
 class Unauthorized(MedialinkError):
-    status = 401
-    code = "unauthorized"
-    sentence = "Present a gateway key: Authorization: Bearer <key>, or D360-API-KEY: <key>."
+    required: str
+    status: ClassVar[int] = 401
+    code: ClassVar[str] = "unauthorized"
+    sentence: ClassVar[str] = "Nobody gets in here without a valid {required}."
 
 
 @dataclass(eq=False)
@@ -124,6 +128,15 @@ class TooLarge(MedialinkError):
     status: ClassVar[int] = 413
     code: ClassVar[str] = "too_large"
     sentence: ClassVar[str] = "More than the {limit_bytes} bytes that are taken in. Send less."
+
+
+@dataclass(eq=False)
+class HeadersTooLarge(MedialinkError):
+    part: str
+    limit_bytes: int
+    status: ClassVar[int] = 431
+    code: ClassVar[str] = "headers_too_large"
+    sentence: ClassVar[str] = "The {part} of the request is over {limit_bytes} bytes. Send less."
 
 
 class RefusedMedium(MedialinkError):
@@ -223,6 +236,13 @@ class Busy(Unavailable):
     sentence = "As many media as fit are being prepared. Try again in a few seconds."
 
 
+class CacheAway(Unavailable):
+    code = "cache_away"
+    sentence = (
+        "The folder of the disk cache cannot be used. See that CACHE_DIR is there and may be written, then retry."
+    )
+
+
 class DiskFull(Unavailable):
     code = "disk_full"
     sentence = "The disk is full, so nothing new can be kept. Free space or lower CACHE_MAX_BYTES, then retry."
@@ -267,8 +287,8 @@ class SendUncertain(SendFailed):
     status: ClassVar[int] = 504
     code: ClassVar[str] = "send_uncertain"
     sentence: ClassVar[str] = (
-        "It is not known whether the provider took the message ({details}). Do not send it again: "
-        "a webhook will settle {message_id}."
+        "It is not known whether the provider took the message ({details}). Do not send it again by itself: "
+        "if it was taken, a webhook will say so of {message_id}."
     )
 
 

@@ -1,27 +1,31 @@
 """Whether the service lives, and whether it can do its work: readiness really asks the store and the disk."""
 
 from collections.abc import Awaitable
+from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from proxy import telemetry
 from proxy.delivery.cache import DiskCache
 from proxy.delivery.renditions import Renditions
 from proxy.errors import MedialinkError
+from proxy.media.workers import Workers
 from proxy.messaging.ledger import Ledger
 from proxy.storage.store import Store
 
 NO_STORE = {"Cache-Control": "no-store"}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
     """Asks every door that this service has."""
 
-    def __init__(self, store: Store, cache: DiskCache, renditions: Renditions, ledger: Ledger | None) -> None:
-        self._store = store
-        self._cache = cache
-        self._renditions = renditions
-        self._ledger = ledger
+    store: Store
+    cache: DiskCache
+    renditions: Renditions
+    workers: Workers
+    ledger: Ledger | None
 
     async def alive(self, _request: Request) -> Response:
         """`GET /healthz`."""
@@ -34,21 +38,24 @@ class Health:
 
     async def report(self) -> tuple[dict[str, str], bool]:
         """Ask each door; one word for each that answers, a sentence for each that does not."""
-        report = {"store": await _ask(self._store.check()), "cache": await _ask(self._check_cache())}
-        if self._ledger is not None:
-            report["ledger"] = await _ask(self._ledger.check())
+        report = {"store": await _ask(self.store.check()), "cache": await _ask(self._check_cache())}
+        if self.ledger is not None:
+            report["ledger"] = await _ask(self.ledger.check())
         ready = all(state == "ok" for state in report.values())
-        if not self._renditions.store_takes_writes:
+        if not self.renditions.store_takes_writes:
             report["renditions"] = "The store refuses writes: renditions are kept on this disk only."
+        if not self.workers.memory_is_limited:
+            report["decoding"] = "This system does not bound the memory of decoding; time and pixels are bounded."
         return report, ready
 
     async def _check_cache(self) -> None:
-        self._cache.check()
+        self.cache.check()
 
 
 async def _ask(check: Awaitable[None]) -> str:
     try:
         await check
     except MedialinkError as error:
+        telemetry.log.warning("door.away", error=error.code, cause=repr(error.__cause__))
         return error.message
     return "ok"

@@ -9,6 +9,8 @@ from typing import Any, Self
 import uvicorn
 from starlette.types import ASGIApp
 
+from proxy.errors import Malformed
+
 START_LIMIT_S = 30.0
 STOP_LIMIT_S = 15.0
 POLL_S = 0.01
@@ -33,6 +35,7 @@ class ThreadedServer:
         self._server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, **OPTIONS))
         self._thread = threading.Thread(target=self._server.run, daemon=True)
         self._host = host
+        self._port = port
 
     @property
     def url(self) -> str:
@@ -44,7 +47,7 @@ class ThreadedServer:
         until = time.monotonic() + START_LIMIT_S
         while not self._server.started:
             if not self._thread.is_alive() or time.monotonic() > until:
-                raise OSError(f"the server did not start on {self._host}; is its port taken?")
+                raise Malformed(field="port", problem=f"{self._port} cannot be listened on; it may be taken")
             time.sleep(POLL_S)
         return self
 

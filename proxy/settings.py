@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
+from tempfile import mkstemp
 from typing import Annotated, Literal, Self
 from urllib.parse import SplitResult, urlsplit
 
@@ -89,7 +90,9 @@ class Settings(BaseSettings):
     heavy_image_edge_px: int = Field(2560, ge=320, le=10_000, description="Longer images are scaled to this edge.")
     max_image_pixels: int = Field(100_000_000, ge=1_000_000, description="Images of more pixels are not decoded.")
     max_source_bytes: int = Field(104_857_600, gt=0, le=104_857_600, description="Larger sources are not taken in.")
-    decode_slots: int = Field(os.cpu_count() or 1, ge=1, le=256, description="Media decoded at once; default: cores.")
+    decode_slots: int = Field(
+        os.cpu_count() or 1, ge=1, le=256, description="Media that one process decodes at once; default: cores."
+    )
     decode_queue: int = Field(64, ge=0, le=10_000, description="Media that may wait for a slot; more get 503.")
     decode_timeout_s: Seconds = Field(20.0, description="Seconds that one decoding may take.")
     decode_memory_bytes: int = Field(1_073_741_824, ge=268_435_456, description="Memory that one decoding may take.")
@@ -102,6 +105,8 @@ class Settings(BaseSettings):
         Raises:
             SettingsInvalid: one mistake or more; all are named.
         """
+        if "ENV_FILE" in os.environ and not env_file().is_file():
+            raise SettingsInvalid(mistakes=(f"ENV_FILE: there is no file {env_file()}",))
         try:
             return cls(_env_file=env_file(), **given)  # type: ignore[arg-type] # given is validated like all else
         except ValidationError as error:
@@ -175,12 +180,14 @@ class Settings(BaseSettings):
         return _is_public(urlsplit(self.provider_url))
 
     def link_secrets(self) -> Mapping[int, bytes]:
-        text = self.link_keys.get_secret_value() if self.link_keys else f"1:{_kept_secret(self.data_dir / 'link.key')}"
-        return parse_link_keys(text)
+        if self.link_keys is not None:
+            return parse_link_keys(self.link_keys.get_secret_value())
+        return {1: _kept_secret(self.data_dir / "link.key")}
 
     def ledger_secret(self) -> bytes:
-        key = self.ledger_key
-        return parse_secret(key.get_secret_value() if key else _kept_secret(self.data_dir / "ledger.key"))
+        if self.ledger_key is not None:
+            return parse_secret(self.ledger_key.get_secret_value())
+        return _kept_secret(self.data_dir / "ledger.key")
 
 
 def env_file() -> Path:
@@ -225,22 +232,40 @@ def parse_gateway_keys(text: str) -> Mapping[bytes, tuple[str, ...]]:
         digest, limited, prefixes = entry.strip().partition("=")
         if not re.fullmatch(r"[0-9a-f]{64}", digest):
             raise ValueError("must be the SHA-256 of each key in 64 lower-case hex digits, not the key itself")
-        callers[bytes.fromhex(digest)] = tuple(prefixes.split(";")) if limited else ("",)
+        opened = tuple(prefix.strip() for prefix in prefixes.split(";")) if limited else ("",)
+        if limited and "" in opened:
+            raise ValueError("an empty prefix would open everything; take the stray ; or = away")
+        callers[bytes.fromhex(digest)] = opened
     return callers
 
 
-def _kept_secret(path: Path) -> str:
-    """Read a key of our own, or make it; whoever makes it first wins, and only its owner can read it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    with suppress(FileExistsError):
+def _kept_secret(path: Path) -> bytes:
+    """Read a key of our own, or make it; whoever makes it first wins, and only its owner can read it.
+
+    Raises:
+        SettingsInvalid: it cannot be read or made, or somebody has damaged it.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(secrets.token_urlsafe(MIN_SECRET_BYTES))
+            _make_secret(path)
+        return parse_secret(path.read_text().strip())
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise SettingsInvalid(mistakes=(f"DATA_DIR: {path}: {reason}",)) from error
+
+
+def _make_secret(path: Path) -> None:
+    descriptor, draft = mkstemp(dir=path.parent, prefix=f"{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(MIN_SECRET_BYTES))
+            file.flush()
+            os.fsync(descriptor)
+        with suppress(FileExistsError):
             os.link(draft, path)
-    draft.unlink(missing_ok=True)
-    return path.read_text().strip()
+    finally:
+        Path(draft).unlink()
 
 
 def _is_public(url: SplitResult) -> bool:

@@ -18,6 +18,7 @@ def configure_logging(level: str, form: Literal["auto", "json", "text"]) -> None
     """Send our events, and the libraries' warnings, to standard error."""
     as_json = form == "json" or (form == "auto" and not sys.stderr.isatty())
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s", force=True)
+    logging.getLogger("uvicorn.error").addFilter(_is_not_a_trace_of_ours)
     structlog.configure(
         processors=[
             _add_request_id,
@@ -30,6 +31,11 @@ def configure_logging(level: str, form: Literal["auto", "json", "text"]) -> None
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def _is_not_a_trace_of_ours(record: logging.LogRecord) -> bool:
+    """Drop uvicorn's trace of an exception: `request.broke` has it, with the request's id."""
+    return not record.getMessage().startswith("Exception in ASGI application")
 
 
 def _add_request_id(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

@@ -32,12 +32,19 @@ API_KEY = "provider-key-of-the-test"
 NUMBER = "+49 (170) 123-45 67"
 
 
+@pytest.fixture(scope="session")
+def no_settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("settings") / "empty.env"
+    path.touch()
+    return path
+
+
 @pytest.fixture(autouse=True)
-def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_environment(no_settings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no setting of the machine, and no .env of the checkout, into a test."""
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.setenv("ENV_FILE", str(tmp_path / "no.env"))
+    monkeypatch.setenv("ENV_FILE", str(no_settings))
 
 
 def picture(width: int, height: int, *, seed: int = 0, form: str = "JPEG", mode: str = "RGB", **options: Any) -> bytes:

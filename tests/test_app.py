@@ -4,20 +4,23 @@ import asyncio
 import hashlib
 import io
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx2
 import pytest
 import structlog
 from PIL import Image
 
 from proxy.app import build_ledger
 from proxy.delivery.links import Link, Links, Sharing
-from proxy.errors import LedgerAway
+from proxy.errors import LedgerAway, StoreAway
 from proxy.media.kinds import Kind
 from proxy.messaging.entries import LedgerMessage
 from proxy.messaging.ledger import Ledger
+from proxy.storage.folder import FolderStore
 from proxy.storage.store import Source
 from proxy.telemetry import configure_logging
 from tests.s3_servers import ACCESS_KEY, SECRET_KEY
@@ -263,6 +266,8 @@ def test_forged_and_unknown_links_are_alike(house: "House", light_jpeg: bytes) -
         link.replace("a.jpg", "%61.jpg"),
         house.url + "/m/a/b/c",
         house.url + "/nowhere",
+        link + "/",
+        house.url + "/healthz/",
         house.url + "/image/a.jpg",
     ]
     answers = [house.web.get(one) for one in forged]
@@ -271,6 +276,61 @@ def test_forged_and_unknown_links_are_alike(house: "House", light_jpeg: bytes) -
     assert bodies == [bodies[0]] * len(forged)
     assert house.web.get(link).status_code == 200
     assert house.web.get(link + "?a=b").status_code == 200
+
+
+def test_a_request_that_says_too_much_is_refused(house: "House") -> None:
+    for path, headers in (("/" + "x" * 9_000, {}), ("/healthz", {"X-Long": "x" * 20_000})):
+        answer = house.web.get(path, headers=headers)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (431, "headers_too_large")
+
+
+def test_a_body_that_shrinks_breaks_its_connection_and_nothing_else(house: "House") -> None:
+    pdf = b"%PDF-1.7\n" + bytes(40_000_000)
+    house.put("a.pdf", pdf)
+    link = house.link("a.pdf", "document")
+    (body,) = (f for f in (house.settings.data_dir / "cache" / "files").glob("*/*") if f.stat().st_size > len(pdf))
+    with httpx2.stream("GET", link, trust_env=False) as answer:
+        chunks = answer.iter_raw(100_000)
+        next(chunks)
+        os.truncate(body, 1000)
+        with pytest.raises(httpx2.RemoteProtocolError):
+            list(chunks)
+    assert house.web.get("/healthz").status_code == 200
+    assert house.web.get(link).content == pdf
+
+
+def test_a_record_that_cannot_be_read_is_a_miss(house: "House", light_jpeg: bytes) -> None:
+    house.put("a.jpg", light_jpeg)
+    link = house.link("a.jpg")
+    for file in (house.settings.data_dir / "cache" / "files").rglob("*"):
+        if file.is_file():
+            file.write_bytes(file.read_bytes().replace(b'"outcome"', b'"outc\x00me"'))
+    assert house.web.get(link).headers["cache-status"] == "medialink; fwd=miss; stored; detail=source"
+    assert house.web.get(link).headers["cache-status"] == "medialink; hit"
+
+
+def test_a_link_is_given_where_there_is_no_provider(build: Build, light_jpeg: bytes) -> None:
+    house = build(d360_api_key=None)
+    house.put("a.jpg", light_jpeg)
+    assert house.web.get(house.link("a.jpg")).content == light_jpeg
+    assert house.send(key="a.jpg").status_code == 404
+
+
+def test_an_alias_outlives_its_store_for_what_was_asked_before(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    house = build(alias_prefixes="open/")
+    out = io.BytesIO()
+    Image.new("RGB", (300, 200), "green").save(out, "WEBP")
+    house.put("open/a.webp", out.getvalue())
+    paths = ("/image/open/a.webp", "/image/open/a.webp.jpg")
+    before = [house.web.get(path).content for path in paths]
+
+    async def away(*_: object) -> None:
+        raise StoreAway
+
+    monkeypatch.setattr("proxy.delivery.serve.ALIAS_MEMO_S", 0)
+    monkeypatch.setattr(FolderStore, "find", away)
+    assert [house.web.get(path).content for path in paths] == before
+    assert house.web.get("/image/open/b.jpg").status_code == 503
 
 
 def test_our_own_link_can_be_sent(house: "House", light_jpeg: bytes) -> None:

@@ -90,7 +90,15 @@ def test_a_refused_medium_exits_1_and_says_why(
     [
         pytest.param(("put", "nothing.jpg"), "does not exist", id="missing-file"),
         pytest.param(("put", "photo.jpg", "../a"), "key: ", id="climbing-key"),
-        pytest.param(("link", "nothing.jpg", "--kind", "image"), "nothing here", id="missing-key"),
+        pytest.param(
+            ("link", "nothing.jpg", "--kind", "image"), "neither a file nor a key nothing.jpg", id="missing-key"
+        ),
+        pytest.param(
+            ("check", "~/no.jpg", "--kind", "image"), "neither a file nor a key ~/no.jpg", id="missing-file-or-key"
+        ),
+        pytest.param(("check", "/no.jpg", "--kind", "image"), "there is no file /no.jpg", id="missing-absolute-file"),
+        pytest.param(("sandbox", "--webhook-url", "ftp://x"), "--webhook-url", id="wrong-webhook-url"),
+        pytest.param(("sandbox", "--port", "99999"), "port", id="wrong-port"),
         pytest.param(("link", "photo.jpg", "--kind", "film"), "film", id="wrong-kind"),
         pytest.param(("send", "12", "photo.jpg", "--kind", "image", "--dry-run"), "to: ", id="wrong-number"),
         pytest.param(("send", "+49 170 1234567", "photo.jpg", "--kind", "image"), "D360_API_KEY", id="no-provider"),
@@ -116,7 +124,34 @@ def test_every_wrong_setting_is_named_at_once(medialink: Command) -> None:
 def test_a_script_gets_errors_in_json(medialink: Command) -> None:
     shown = medialink("link", "nothing.jpg", "--kind", "image", "--json")
     assert shown.returncode == 2
-    assert json.loads(shown.stdout)["error"]["code"] == "not_found"
+    assert json.loads(shown.stdout)["error"]["code"] == "malformed"
+
+
+@pytest.mark.parametrize(
+    "name", ["my photo[final].jpg", "q[/b].jpg", "[/x]y.jpg", ":cat:.jpg", "'quoted' \"twice\".jpg"]
+)
+def test_a_name_is_shown_as_it_is(medialink: Command, tmp_path: Path, light_jpeg: bytes, name: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(light_jpeg)
+    shown = medialink("check", name, "--kind", "image")
+    assert shown.returncode == 0
+    assert shown.stdout.startswith(f"{name} as image: deliverable as it is")
+
+
+def test_a_wrong_number_leaves_nothing_behind(medialink: Command, photo: str, tmp_path: Path) -> None:
+    assert medialink("send", "123", photo, "--kind", "image", "--dry-run").returncode == 2
+    assert not (tmp_path / "data" / "media" / "uploads").exists()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_serve_says_in_a_sentence_what_it_cannot_use(medialink: Command, tmp_path: Path, workers: str) -> None:
+    (tmp_path / "data" / "cache").mkdir(parents=True)
+    (tmp_path / "data" / "cache" / "files").touch()
+    shown = medialink("serve", "--workers", workers)
+    assert shown.returncode == 3
+    assert "CACHE_DIR" in shown.stderr
+    assert "because: FileExistsError" in shown.stderr
+    assert "Traceback" not in shown.stderr
 
 
 def test_a_store_that_is_away_exits_3(medialink: Command) -> None:

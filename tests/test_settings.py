@@ -38,6 +38,9 @@ def mistakes(monkeypatch: pytest.MonkeyPatch, **environment: str) -> tuple[str, 
         ("LEDGER_KEY", "short"),
         ("LEDGER_URL", "mysql://x"),
         ("GATEWAY_KEYS", "the-token-itself"),
+        ("GATEWAY_KEYS", f"{HASH}="),
+        ("GATEWAY_KEYS", f"{HASH}=a/;"),
+        ("GATEWAY_KEYS", f"{HASH}=a/;;b/"),
         ("WEBHOOK_SECRET", "two words"),
         ("D360_API_KEY", "schlüssel"),
         ("HEAVY_IMAGE_BYTES", "5000001"),
@@ -105,6 +108,25 @@ def test_the_environment_goes_before_the_file(monkeypatch: pytest.MonkeyPatch, t
     }
 
 
+def test_a_file_that_is_named_must_be_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert mistakes(monkeypatch, ENV_FILE=str(tmp_path / "no.env")) == (
+        f"ENV_FILE: there is no file {tmp_path / 'no.env'}",
+    )
+
+
+@pytest.mark.parametrize("content", ["", "short", "!" * 50])
+def test_a_damaged_key_file_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "link.key").write_text(content)
+    with pytest.raises(SettingsInvalid, match=r"DATA_DIR: .*link\.key: must"):
+        Settings.read(data_dir=tmp_path).link_secrets()
+
+
+def test_a_key_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsInvalid, match=r"DATA_DIR: .*File exists"):
+        Settings.read(data_dir=tmp_path / "file").link_secrets()
+
+
 def test_an_empty_value_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORE", "")
     monkeypatch.setenv("LISTEN_PORT", "")
@@ -117,7 +139,7 @@ def test_the_first_link_key_mints() -> None:
 
 def test_callers_may_be_limited() -> None:
     other = hashlib.sha256(b"other").hexdigest()
-    assert parse_gateway_keys(f"{HASH},{other}=bills/;photos/") == {
+    assert parse_gateway_keys(f"{HASH}, {other}= bills/; photos/") == {
         bytes.fromhex(HASH): ("",),
         bytes.fromhex(other): ("bills/", "photos/"),
     }

@@ -1,6 +1,5 @@
 """An opened rendition and a verdict become a response."""
 
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from proxy.delivery import http
 from proxy.delivery.cache import Cached
 from proxy.delivery.links import Link
 from proxy.delivery.renditions import Origin, Rendition
-from proxy.media.kinds import extension_of
 
 CHUNK_BYTES = 256 * 1024
 DATE_LAG = timedelta(seconds=1)
@@ -46,6 +44,8 @@ class BodyResponse(Response):
             at, end = self._first, self._first if scope["method"] == "HEAD" else self._first + self._count
             while at < end:
                 chunk = body.read(at, min(CHUNK_BYTES, end - at))
+                if not chunk:
+                    raise EOFError("a cached body is shorter than it was: the connection must break")
                 at += len(chunk)
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -68,8 +68,11 @@ class Visit:
         return cls(request=request, at=datetime.fromtimestamp(clock(), UTC), counter_s=time.perf_counter())
 
 
-def answer(visit: Visit, link: Link, rendition: Rendition, cache_control: str) -> Response:
-    """Judge the request against the rendition, and give what it asked for. Takes the rendition over."""
+def answer(visit: Visit, link: Link, rendition: Rendition, given: dict[str, str]) -> Response:
+    """Judge the request against the rendition, and give what it asked for. Takes the rendition over.
+
+    `given` are the headers that links and aliases do not share.
+    """
     request = visit.request
     size = rendition.body.size_bytes
     modified_at = min(rendition.record.modified_at, visit.at - DATE_LAG)
@@ -86,16 +89,12 @@ def answer(visit: Visit, link: Link, rendition: Rendition, cache_control: str) -
     headers = {
         "ETag": f'"{it.etag}"',
         "Last-Modified": http.http_date(it.modified_at),
-        "Cache-Control": cache_control,
+        "Cache-Control": given["Cache-Control"],
         "Cache-Status": _CACHE_STATUS[rendition.origin],
         "Server-Timing": f"open;dur={(time.perf_counter() - visit.counter_s) * 1000:.1f}",
         **HARDENING,
     }
-    content = headers | {
-        "Content-Type": link.media_type,
-        "Content-Disposition": http.content_disposition(_file_name(link)),
-        "Accept-Ranges": "bytes",
-    }
+    content = headers | given | {"Content-Type": link.media_type, "Accept-Ranges": "bytes"}
     match verdict:
         case http.Whole():
             return BodyResponse(rendition.body, 200, content | {"Content-Length": str(size)}, 0, size)
@@ -115,11 +114,3 @@ def answer(visit: Visit, link: Link, rendition: Rendition, cache_control: str) -
             return Response(status_code=416, headers=span | HARDENING)
         case _:
             assert_never(verdict)
-
-
-def _file_name(link: Link) -> str:
-    last = link.key.rsplit("/", 1)[-1]
-    extension = extension_of(link.media_type)
-    return (
-        last if last.lower().endswith(f".{extension}") else f"{re.sub(r'[.][A-Za-z0-9]{1,5}$', '', last)}.{extension}"
-    )

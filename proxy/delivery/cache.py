@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from proxy import telemetry
-from proxy.errors import DiskFull, StoreAway
+from proxy.errors import CacheAway, DiskFull
 
 MARK = b"mdlnk\x00\x00\x01"
 MAX_RECORD_BYTES = 65_536
@@ -69,9 +69,9 @@ class DiskCache:
         try:
             self._drafts.mkdir(parents=True, exist_ok=True)
             self._files.mkdir(exist_ok=True)
+            self.sweep()
         except OSError as error:
             raise _translated(error) from error
-        self.sweep()
 
     def open(self, name: str) -> Cached | None:
         """Open a file by its name; a damaged one is taken away and not found."""
@@ -84,12 +84,16 @@ class DiskCache:
         cached = _read_frame(descriptor, status.st_size)
         if cached is None:
             os.close(descriptor)
-            path.unlink(missing_ok=True)
-            telemetry.log.warning("cache.damaged", name=name)
+            self.drop(name)
         elif self._clock() - status.st_atime > TOUCH_AFTER_S:
             with suppress(OSError):
                 os.utime(path, (self._clock(), status.st_mtime))
         return cached
+
+    def drop(self, name: str) -> None:
+        """Take a damaged file away."""
+        self._path(name).unlink(missing_ok=True)
+        telemetry.log.warning("cache.damaged", name=name)
 
     @contextmanager
     def draft(self) -> Iterator[Path]:
@@ -123,18 +127,18 @@ class DiskCache:
             path = self._path(name)
             path.parent.mkdir(exist_ok=True)
             draft.replace(path)
+            self._unswept_bytes += size_bytes
+            if self._unswept_bytes > self._max_bytes * SWEEP_EVERY:
+                self.sweep()
         except OSError as error:
             raise _translated(error) from error
-        self._unswept_bytes += size_bytes
-        if self._unswept_bytes > self._max_bytes * SWEEP_EVERY:
-            self.sweep()
         return True
 
     def check(self) -> None:
         """Write and take away a byte.
 
         Raises:
-            DiskFull, StoreAway: the cache cannot be written.
+            DiskFull, CacheAway: the cache cannot be written.
         """
         with self.draft() as draft:
             draft.write_bytes(b"\x00")
@@ -194,5 +198,5 @@ def _read_frame(descriptor: int, size_bytes: int) -> Cached | None:
     return Cached(descriptor, body_bytes, os.pread(descriptor, record_bytes, body_bytes))
 
 
-def _translated(error: OSError) -> DiskFull | StoreAway:
-    return DiskFull() if error.errno in _FULL else StoreAway()
+def _translated(error: OSError) -> DiskFull | CacheAway:
+    return DiskFull() if error.errno in _FULL else CacheAway()

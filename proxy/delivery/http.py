@@ -16,7 +16,7 @@ LINK_MAX_AGE_S = 31_536_000
 """A year: the content of a link never changes (RFC 9111 knows no larger custom; RFC 2616 named a year)."""
 ALIAS_MAX_AGE_S = 60
 
-_ENTITY_TAG = re.compile(r'\s*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*')
+_LIST_ELEMENT = re.compile(r'[ \t]*(?:(W/)?"([\x21\x23-\x7e\x80-\xff]*)"[ \t]*)?(?:,|$)')
 _RANGE = re.compile(r"(\d{0,18})-(\d{0,18})")
 
 
@@ -109,12 +109,14 @@ def judge(method: str, asked: Conditions, it: Representation) -> HttpVerdict:
 def _tags(value: str, *, weak: bool) -> frozenset[str]:
     """Read a list of entity tags; one that is not well-formed names nothing."""
     tags: set[str] = set()
-    for element in re.split(r',(?=(?:[^"]*"[^"]*")*[^"]*$)', value):
-        match = _ENTITY_TAG.fullmatch(element)
-        if match is None and element.strip():
+    at = 0
+    while at < len(value):
+        element = _LIST_ELEMENT.match(value, at)
+        if element is None:
             return frozenset()
-        if match is not None and (weak or match[1] is None):
-            tags.add(match[2])
+        if element[2] is not None and (weak or element[1] is None):
+            tags.add(element[2])
+        at = element.end()
     return frozenset(tags)
 
 

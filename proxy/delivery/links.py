@@ -33,6 +33,8 @@ TAG_CHARS = 10
 MAX_NAME_BYTES = 64
 NAMELESS = "file"
 
+_ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,4}$")
+
 
 class Sharing(StrEnum):
     """What the owner of an object lets caches do with it, by the object's own Cache-Control."""
@@ -88,6 +90,12 @@ class Links:
         name = _name(link.key, link.media_type) if self._show_names else _with_extension(NAMELESS, link.media_type)
         box = secrets.box.encrypt(_pack(link), [tag.encode(), name.encode()])
         return f"/m/{tag}/{_to_text(bytes([self._minting_id]) + box)}/{name}"
+
+    def file_name(self, link: Link) -> str:
+        """Name the file for whoever saves it, as its owner named it where names may show."""
+        last = link.key.rsplit("/", 1)[-1] if self._show_names else NAMELESS
+        extension = extension_of(link.media_type)
+        return last if last.lower().endswith(f".{extension}") else f"{_ENDING.sub('', last)}.{extension}"
 
     def open(self, tag: str, token: str, name: str) -> Link:
         """Read a link back.
@@ -166,8 +174,7 @@ def _from_text(token: str) -> bytes:
 
 def _name(key: Key, media_type: str) -> str:
     last = key.rsplit("/", 1)[-1]
-    stem = re.sub(r"\.[A-Za-z][A-Za-z0-9]{0,4}$", "", last)
-    plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
+    plain = unicodedata.normalize("NFKD", _ENDING.sub("", last)).encode("ascii", "ignore").decode()
     return _with_extension(re.sub(r"[^A-Za-z0-9_]+", "-", plain).strip("-") or NAMELESS, media_type)
 
 

@@ -55,12 +55,16 @@ class Record:
         ).encode()
 
     @classmethod
-    def from_bytes(cls, raw: bytes) -> "Record":
-        fields = json.loads(raw)
-        return cls(
-            verdict=_SHAPES[fields["outcome"]].validate_python(fields["verdict"]),
-            modified_at=datetime.fromtimestamp(fields["modified_at"], UTC),
-        )
+    def from_bytes(cls, raw: bytes) -> "Record | None":
+        """Read a record back; None where it is damaged, or of a release that says it differently."""
+        try:
+            fields = json.loads(raw)
+            return cls(
+                verdict=_SHAPES[fields["outcome"]].validate_python(fields["verdict"]),
+                modified_at=datetime.fromtimestamp(fields["modified_at"], UTC),
+            )
+        except (ValueError, TypeError, KeyError, OverflowError):
+            return None
 
 
 class Origin(StrEnum):
@@ -147,21 +151,31 @@ class Renditions:
         raise Busy
 
     def _open(self, link: Link, origin: Origin) -> Rendition | None:
-        body = self._cache.open(link.rendition_id)
-        if body is None:
+        body, record = self._look(link.rendition_id)
+        if body is None or record is None:
             return None
-        record = Record.from_bytes(body.record)
         if isinstance(record.verdict, Made if link.recipe else AsIs):
             return Rendition(record=record, body=body, origin=origin)
         body.close()
         raise record.verdict.error() if isinstance(record.verdict, Refused) else SourceReplaced
 
     def _recall(self, name: str) -> Record | None:
+        body, record = self._look(name)
+        if body is not None:
+            body.close()
+        return record
+
+    def _look(self, name: str) -> tuple[Cached | None, Record | None]:
+        """Open a file of the disk with its record; one whose record cannot be read is taken away."""
         body = self._cache.open(name)
         if body is None:
-            return None
-        with body:
-            return Record.from_bytes(body.record)
+            return None, None
+        record = Record.from_bytes(body.record)
+        if record is None:
+            body.close()
+            self._cache.drop(name)
+            return None, None
+        return body, record
 
     async def _once(self, name: str, work: Callable[[], Awaitable[Origin]]) -> Origin:
         """Do it once, however many ask; each waits only so long."""
@@ -174,6 +188,13 @@ class Renditions:
                 return await asyncio.shield(flight)
         except TimeoutError:
             raise Busy from None
+
+    async def close(self) -> None:
+        """End what is under way; half-made renditions leave nothing behind."""
+        flights = tuple(self._flights.values())
+        for flight in flights:
+            flight.cancel()
+        await asyncio.gather(*flights, return_exceptions=True)
 
     def _landed(self, name: str, flight: asyncio.Task[Origin]) -> None:
         del self._flights[name]
@@ -238,7 +259,7 @@ class Renditions:
                     await self._store.fetch(_in_store(name), None, file, max_bytes=self._max_source_bytes)
             except NotFound:
                 return False
-            return self._cache.adopt(draft, name)
+            return self._cache.adopt(draft, name) and self._recall(name) is not None
 
     async def _fetch(self, key: Key, version: str, draft: Path) -> Source:
         with draft.open("wb") as file:

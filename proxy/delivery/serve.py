@@ -29,7 +29,7 @@ class Serve:
     store: Store
     alias_prefixes: tuple[str, ...]
     clock: Callable[[], float]
-    _memo: dict[Key, tuple[float, Source]] = field(default_factory=dict)
+    _memo: dict[Key, tuple[float, Source | None]] = field(default_factory=dict)
 
     async def link(self, request: Request) -> Response:
         """`GET/HEAD /m/<tag>/<token>/<name>`: all that refuses cheaply stands first."""
@@ -45,7 +45,7 @@ class Serve:
         if http.not_modified_by_tag_alone(asked, link.rendition_id):
             return not_modified(link.rendition_id, cache_control)
         rendition = await self.renditions.open(link)
-        return answer(visit, link, rendition, cache_control)
+        return answer(visit, link, rendition, self._given(link, cache_control))
 
     async def alias(self, kind: Kind, request: Request) -> Response:
         """`GET/HEAD /<kind>/<key>`: the newest version of an open key."""
@@ -59,7 +59,11 @@ class Serve:
             raise NotFound from error
         rendition = await self.renditions.open(link)
         cache_control = source.cache_control or http.cache_control(link.sharing, http.ALIAS_MAX_AGE_S)
-        return answer(visit, link, rendition, cache_control)
+        return answer(visit, link, rendition, self._given(link, cache_control))
+
+    def _given(self, link: Link, cache_control: str) -> dict[str, str]:
+        disposition = http.content_disposition(self.links.file_name(link))
+        return {"Cache-Control": cache_control, "Content-Disposition": disposition}
 
     async def _resolve(self, kind: Kind, key: Key) -> tuple[Link, Source]:
         """Find what a key names now; `a.webp.jpg` names the JPEG rendition of `a.webp` where it is no key itself."""
@@ -83,19 +87,22 @@ class Serve:
 
     async def _find(self, key: Key) -> Source:
         """Ask the store at most every two seconds; a stale answer serves only while the store is away (RFC 5861)."""
-        known = self._memo.get(key)
-        if known is not None and self.clock() - known[0] < ALIAS_MEMO_S:
-            return known[1]
-        try:
-            source = await self.store.find(key)
-        except StoreAway:
-            if known is None:
-                raise
-            return known[1]
-        except NotFound:
-            self._memo.pop(key, None)
-            raise
+        asked_at, known = self._memo.get(key, (-ALIAS_MEMO_S, None))
+        if self.clock() - asked_at >= ALIAS_MEMO_S:
+            try:
+                known = await self.store.find(key)
+            except NotFound:
+                known = None
+            except StoreAway:
+                if key not in self._memo:
+                    raise
+            self._remember(key, known)
+        if known is None:
+            raise NotFound
+        return known
+
+    def _remember(self, key: Key, source: Source | None) -> None:
+        self._memo.pop(key, None)
         if len(self._memo) >= MAX_ALIAS_MEMOS:
             del self._memo[next(iter(self._memo))]
         self._memo[key] = (self.clock(), source)
-        return source

@@ -5,9 +5,9 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
-from proxy.errors import KeyNotAllowed, TooLarge, Unauthorized
+from proxy.errors import KeyNotAllowed, Malformed, TooLarge, Unauthorized
 from proxy.storage.store import Key
 
 
@@ -39,7 +39,7 @@ class Callers:
         digest = hashlib.sha256(presented.strip().encode()).digest()
         found = [prefixes for known, prefixes in self.prefixes_by_hash.items() if hmac.compare_digest(known, digest)]
         if not found:
-            raise Unauthorized
+            raise Unauthorized(required="gateway key (Authorization: Bearer <key>, or D360-API-KEY: <key>)")
         return Caller(prefixes=found[0])
 
 
@@ -48,10 +48,14 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
 
     Raises:
         TooLarge: it is over max_bytes.
+        Malformed: the caller hung up before its end.
     """
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > max_bytes:
-            raise TooLarge(size_bytes=None, limit_bytes=max_bytes)
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > max_bytes:
+                raise TooLarge(size_bytes=None, limit_bytes=max_bytes)
+    except ClientDisconnect as error:
+        raise Malformed(field="body", problem="ended before it was whole") from error
     return bytes(body)

@@ -38,7 +38,23 @@ class Prepare:
             KeyNotAllowed, NotFound: not this caller's key, or nobody's.
             RefusedMedium: WhatsApp would refuse the medium.
         """
-        to = parse_number(wish.to)
+        draft = self.draft(wish)
+        minted = await self._minted(wish, caller)
+        media = replace(draft.media, link=minted.url) if minted else draft.media
+        own_id = self.new_id()
+        return Prepared(
+            id=own_id,
+            message=replace(draft, media=media, callback_data=draft.callback_data or own_id),
+            minted=minted,
+            warnings=minted.verdict.warnings if minted else (FOREIGN_LINK,),
+        )
+
+    def draft(self, wish: SendWish) -> Message:
+        """Hold a wish to WhatsApp's rules while it has cost nothing yet; a medium by key has a stand-in for its link.
+
+        Raises:
+            Malformed: it breaks one.
+        """
         media = make_media(
             wish.kind,
             link=wish.link or self.mint.public_url,
@@ -46,15 +62,8 @@ class Prepare:
             filename=wish.filename,
             voice=wish.voice,
         )
-        minted = await self._minted(wish, caller)
-        if minted is not None:
-            media = replace(media, link=minted.url)
-        own_id = self.new_id()
-        return Prepared(
-            id=own_id,
-            message=Message(to=to, media=media, reply_to=wish.reply_to, callback_data=wish.callback_data or own_id),
-            minted=minted,
-            warnings=minted.verdict.warnings if minted else (FOREIGN_LINK,),
+        return Message(
+            to=parse_number(wish.to), media=media, reply_to=wish.reply_to, callback_data=wish.callback_data or None
         )
 
     async def _minted(self, wish: SendWish, caller: Caller) -> Minted | None:

@@ -31,7 +31,7 @@ class Receive:
         """`POST /webhooks`: 200 only after the commit, because anything else is sent again."""
         presented = request.headers.get(SECRET_HEADER, "")
         if not hmac.compare_digest(presented.encode(), self.secret.encode()):
-            raise Unauthorized
+            raise Unauthorized(required=f"{SECRET_HEADER} header")
         found = parse_statuses(await read_body(request, MAX_WEBHOOK_BYTES), received_at=self.now())
         new = await self.ledger.record(found.statuses)
         telemetry.log.info("webhook.taken", statuses=len(found.statuses), new=new, skipped=found.skipped)

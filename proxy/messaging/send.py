@@ -1,6 +1,5 @@
 """A message, from the wish to the provider's answer."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -8,19 +7,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from proxy import telemetry
-from proxy.delivery.mint import Minted
 from proxy.delivery.renditions import in_json
 from proxy.errors import ProviderBusy, ProviderRefused, SendUncertain, Unavailable
 from proxy.messaging.callers import Callers, read_body
+from proxy.messaging.give import warned
 from proxy.messaging.ledger import Entry, Ledger
 from proxy.messaging.outcomes import Accepted, NotSent, Outcome, Refused, Uncertain
 from proxy.messaging.prepare import Prepare, Prepared
 from proxy.messaging.proof import Proof
 from proxy.messaging.provider import Provider
-from proxy.messaging.wishes import LinkWish, SendWish
-from proxy.storage.store import parse_key
-
-MAX_WISH_BYTES = 64 * 1024
+from proxy.messaging.wishes import MAX_WISH_BYTES, SendWish
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,29 +29,11 @@ class Sent:
 class Send:
     """`proof` is None where the provider is a sandbox, which needs no public address."""
 
-    callers: Callers
-    prepare: Prepare
     provider: Provider
     ledger: Ledger
     proof: Proof | None
 
-    async def messages(self, request: Request) -> Response:
-        """`POST /messages`."""
-        caller = self.callers.admit(request)
-        sent = await self.send(await self.prepare(SendWish.read(await read_body(request, MAX_WISH_BYTES)), caller))
-        return JSONResponse(sent_in_json(sent), status_code=202, headers=_warned(sent.prepared.warnings))
-
-    async def links(self, request: Request) -> Response:
-        """`POST /links`."""
-        caller = self.callers.admit(request)
-        wish = LinkWish.read(await read_body(request, MAX_WISH_BYTES))
-        key = parse_key(wish.key)
-        caller.require(key)
-        minted = await self.prepare.mint.mint(wish.kind, key, wish.expires_in_s)
-        headers = {"Location": minted.url, **_warned(minted.verdict.warnings)}
-        return JSONResponse(minted_in_json(minted), status_code=201, headers=headers)
-
-    async def send(self, prepared: Prepared) -> Sent:
+    async def __call__(self, prepared: Prepared) -> Sent:
         """Post a prepared message, once for certain.
 
         Raises:
@@ -99,6 +77,22 @@ class Send:
             telemetry.log.error("message.not_written_down", id=message_id, error=error.code)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """The journey as a service."""
+
+    callers: Callers
+    prepare: Prepare
+    send: Send
+
+    async def messages(self, request: Request) -> Response:
+        """`POST /messages`."""
+        caller = self.callers.admit(request)
+        wish = SendWish.read(await read_body(request, MAX_WISH_BYTES))
+        sent = await self.send(await self.prepare(wish, caller))
+        return JSONResponse(sent_in_json(sent), status_code=202, headers=warned(sent.prepared.warnings))
+
+
 def sent_in_json(sent: Sent) -> dict[str, object]:
     minted = sent.prepared.minted
     return {
@@ -109,16 +103,3 @@ def sent_in_json(sent: Sent) -> dict[str, object]:
         "verdict": in_json(minted.verdict) if minted else None,
         "warnings": sent.prepared.warnings,
     }
-
-
-def minted_in_json(minted: Minted) -> dict[str, object]:
-    return {
-        "link": minted.url,
-        "rendition": minted.link.rendition_id,
-        "expires_at": minted.link.expires_at,
-        "verdict": in_json(minted.verdict),
-    }
-
-
-def _warned(warnings: tuple[str, ...]) -> Mapping[str, str]:
-    return {"X-Medialink-Warning": ", ".join(warnings)} if warnings else {}

@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from proxy.errors import Malformed
 from proxy.media.kinds import Kind
 
+MAX_WISH_BYTES = 64 * 1024
+
 
 class _Wish(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
@@ -21,7 +23,9 @@ class _Wish(BaseModel):
         try:
             return cls.model_validate_json(body)
         except ValidationError as error:
-            mistakes = [(".".join(map(str, e["loc"])) or "body", e["msg"]) for e in error.errors()]
+            mistakes = [
+                (".".join(map(str, e["loc"])) or "body", e["msg"].removeprefix("Value error, ")) for e in error.errors()
+            ]
             problem = "; ".join(f"{field}: {message}" for field, message in mistakes[1:])
             raise Malformed(
                 field=mistakes[0][0], problem=f"{mistakes[0][1]}{'; ' if problem else ''}{problem}"

@@ -50,7 +50,9 @@ def create_sandbox(
         Route("/sandbox/behaviour", desk.put_behaviour, methods=["PUT"]),
         Route("/sandbox/caching", desk.put_caching, methods=["PUT"]),
     ]
-    return Starlette(routes=routes, lifespan=lifespan, max_body_size=MAX_BODY_BYTES)
+    app = Starlette(routes=routes, lifespan=lifespan, max_body_size=MAX_BODY_BYTES)
+    app.router.redirect_slashes = False  # an API answers 404 where it has nothing
+    return app
 
 
 def _anonymous_client() -> httpx2.AsyncClient:

@@ -123,7 +123,18 @@ def test_a_link_shows_neither_folder_nor_version() -> None:
 
 
 def test_names_can_be_switched_off() -> None:
-    assert parts(Links({1: SECRET}, show_names=False).mint(LINK))[2] == "file.jpg"
+    nameless = Links({1: SECRET}, show_names=False)
+    assert parts(nameless.mint(LINK))[2] == "file.jpg"
+    assert nameless.file_name(LINK) == "file.jpg"
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [("a/Café (1).png", "Café (1).jpg"), ("b.jpg", "b.jpg"), ("B.JPG", "B.JPG"), ("c", "c.jpg"), ("d.1", "d.1.jpg")],
+)
+def test_a_file_is_named_as_its_owner_named_it(key: str, name: str) -> None:
+    values = {field: getattr(LINK, field) for field in Link.__slots__} | {"key": Key(key)}
+    assert LINKS.file_name(Link(**values)) == name
 
 
 @pytest.mark.parametrize(
