@@ -104,12 +104,14 @@ def build_store(settings: Settings) -> Store:
 
 def build_delivery(settings: Settings) -> Delivery:
     store = build_store(settings)
-    cache = DiskCache(settings.cache_dir or settings.data_dir / "cache", settings.cache_max_bytes, clock=time.time)
+    cache_dir = settings.cache_dir or settings.data_dir / "cache"
+    cache = DiskCache(cache_dir, settings.cache_max_bytes, clock=time.time)
     workers = Workers(
         slots=settings.decode_slots,
         queue=settings.decode_queue,
         time_limit_s=settings.decode_timeout_s,
         memory_bytes=settings.decode_memory_bytes,
+        slots_dir=cache_dir / "slots",
     )
     rules = ImageRules(
         heavy_bytes=settings.heavy_image_bytes,

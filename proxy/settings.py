@@ -91,7 +91,7 @@ class Settings(BaseSettings):
     max_image_pixels: int = Field(100_000_000, ge=1_000_000, description="Images of more pixels are not decoded.")
     max_source_bytes: int = Field(104_857_600, gt=0, le=104_857_600, description="Larger sources are not taken in.")
     decode_slots: int = Field(
-        os.cpu_count() or 1, ge=1, le=256, description="Media that one process decodes at once; default: cores."
+        os.cpu_count() or 1, ge=1, le=256, description="Media decoded at once on this host; default: cores."
     )
     decode_queue: int = Field(64, ge=0, le=10_000, description="Media that may wait for a slot; more get 503.")
     decode_timeout_s: Seconds = Field(20.0, description="Seconds that one decoding may take.")

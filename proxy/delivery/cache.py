@@ -62,13 +62,14 @@ class DiskCache:
     def __init__(self, root: Path, max_bytes: int, *, clock: Callable[[], float]) -> None:
         self._drafts = root / "drafts"
         self._files = root / "files"
-        self._lock = root / "sweep.lock"
+        self._locks = root / "locks"
         self._max_bytes = max_bytes
         self._clock = clock
         self._unswept_bytes = 0
         try:
             self._drafts.mkdir(parents=True, exist_ok=True)
             self._files.mkdir(exist_ok=True)
+            self._locks.mkdir(exist_ok=True)
             self.sweep()
         except OSError as error:
             raise _translated(error) from error
@@ -127,12 +128,19 @@ class DiskCache:
             path = self._path(name)
             path.parent.mkdir(exist_ok=True)
             draft.replace(path)
-            self._unswept_bytes += size_bytes
-            if self._unswept_bytes > self._max_bytes * SWEEP_EVERY:
-                self.sweep()
         except OSError as error:
             raise _translated(error) from error
+        self._unswept_bytes += size_bytes
         return True
+
+    @property
+    def wants_sweeping(self) -> bool:
+        """Whether enough was added since the last sweep. A sweep of a large cache takes its time: give it a thread."""
+        return self._unswept_bytes > self._max_bytes * SWEEP_EVERY
+
+    def lock_of(self, name: str) -> Path:
+        """Give the file by whose lock one process of the host at a time brings `name`."""
+        return self._locks / name[:2]
 
     def check(self) -> None:
         """Write and take away a byte.
@@ -146,7 +154,7 @@ class DiskCache:
     def sweep(self) -> None:
         """Bring the cache under its bound and take away what crashed writers left; one process at a time does it."""
         self._unswept_bytes = 0
-        with self._lock.open("w") as lock:
+        with (self._locks / "sweep").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

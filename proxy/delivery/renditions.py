@@ -14,6 +14,7 @@ from proxy import telemetry
 from proxy.delivery.cache import Cached, DiskCache, seal
 from proxy.delivery.links import Link, rendition_id
 from proxy.errors import Busy, NotFound, RefusedMedium, SourceReplaced, StoreAway, TooHeavy, refusal
+from proxy.locks import hold_one
 from proxy.media.checker import check, recipe
 from proxy.media.kinds import LIMITS, AsIs, ImageRules, Kind, Made
 from proxy.media.workers import Workers
@@ -181,13 +182,23 @@ class Renditions:
         """Do it once, however many ask; each waits only so long."""
         flight = self._flights.get(name)
         if flight is None:
-            flight = self._flights[name] = asyncio.ensure_future(work())
+            flight = self._flights[name] = asyncio.create_task(self._alone(name, work))
             flight.add_done_callback(lambda done: self._landed(name, done))
         try:
             async with asyncio.timeout(self._wait_limit_s):
                 return await asyncio.shield(flight)
         except TimeoutError:
             raise Busy from None
+
+    async def _alone(self, name: str, work: Callable[[], Awaitable[Origin]]) -> Origin:
+        """Do it while no other process of this host does; what another has brought meanwhile is there."""
+        async with hold_one([self._cache.lock_of(name)], self._wait_limit_s):
+            if self._recall(name) is not None:
+                return Origin.DISK
+            origin = await work()
+        if self._cache.wants_sweeping:
+            await asyncio.to_thread(self._cache.sweep)
+        return origin
 
     async def close(self) -> None:
         """End what is under way; half-made renditions leave nothing behind."""
@@ -231,6 +242,7 @@ class Renditions:
                 if not error.lasting:
                     self._remember_passing(name, verdict)
                     return Origin.SOURCE
+            telemetry.log.info("rendition.made", key=key, rendition=name, outcome=type(verdict).__name__)
             record = Record(verdict=verdict, modified_at=source.modified_at).to_bytes()
             if isinstance(verdict, AsIs):
                 self._cache.publish(draft, rendition_id(kind, key, version, None), record)

@@ -16,6 +16,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from proxy.errors import Busy, DecodeLimit, Undecodable
+from proxy.locks import hold_one
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -25,6 +26,8 @@ TASKS_PER_WORKER: Final = 500
 NICENESS: Final = 5
 STUCK_AFTER_S: Final = 5.0
 """A pool that is so late past the time limit has lost its locks with a killed worker, and is replaced whole."""
+SLOT_WAIT_S: Final = 120.0
+"""How long a task waits for one of the host's slots while other processes hold them."""
 MB: Final = 1_000_000
 
 _PRELOADED: Final = [
@@ -38,15 +41,19 @@ _CRASHES: Final = frozenset(
 
 
 class Workers:
-    """`slots` tasks at work and `queue` callers waiting; more are Busy at once.
+    """`slots` tasks at work on this host and `queue` callers of this process waiting; more are Busy at once.
+
+    `slots_dir` holds the locks by which all processes of the host share the slots.
 
     `memory_bytes` is what a task may take beyond what an idle worker maps. A caller that is cancelled while it waits
     leaves the queue; one that is cancelled later leaves its task to end within the time limit, and its slot is free
     only then.
     """
 
-    def __init__(self, *, slots: int, queue: int, time_limit_s: float, memory_bytes: int) -> None:
+    def __init__(self, *, slots: int, queue: int, time_limit_s: float, memory_bytes: int, slots_dir: Path) -> None:
+        slots_dir.mkdir(parents=True, exist_ok=True)
         self._slots = slots
+        self._slot_files = [slots_dir / str(number) for number in range(slots)]
         self._queue = queue
         self._time_limit_s = time_limit_s
         self._memory_bytes = memory_bytes
@@ -105,9 +112,10 @@ class Workers:
 
     async def _in_slot(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            with suppress(BrokenProcessPool):
+            async with hold_one(self._slot_files, SLOT_WAIT_S):
+                with suppress(BrokenProcessPool):
+                    return await self._attempt(function, *args, **kwargs)
                 return await self._attempt(function, *args, **kwargs)
-            return await self._attempt(function, *args, **kwargs)
         except BrokenProcessPool:
             raise Busy from None
         finally:

@@ -39,6 +39,8 @@ def publish(cache: DiskCache, name: str, body: bytes, record: bytes = b"{}") -> 
     with cache.draft() as draft:
         draft.write_bytes(body)
         cache.publish(draft, name, record)
+    if cache.wants_sweeping:
+        cache.sweep()
 
 
 def read(cache: DiskCache, name: str) -> tuple[bytes, bytes] | None:
@@ -50,7 +52,7 @@ def read(cache: DiskCache, name: str) -> tuple[bytes, bytes] | None:
 
 
 def files(cache_root: Path) -> list[Path]:
-    return [path for path in cache_root.rglob("*") if path.is_file() and path.name != "sweep.lock"]
+    return [path for path in cache_root.rglob("*") if path.is_file() and path.parent.name != "locks"]
 
 
 @pytest.mark.parametrize("body", [b"", b"x", bytes(9000)], ids=["empty", "one-byte", "large"])

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from proxy.errors import Busy, DecodeLimit, TooManyPixels, Undecodable
+from proxy.locks import hold_one
 from proxy.media.checker import check
 from proxy.media.kinds import ImageRules, Kind, Made
 from proxy.media.workers import Workers
@@ -22,8 +23,8 @@ MB = 1_000_000
 
 
 @pytest.fixture
-def workers() -> Iterator[Workers]:
-    pool = Workers(slots=2, queue=2, time_limit_s=1.0, memory_bytes=256 * MB)
+def workers(tmp_path: Path) -> Iterator[Workers]:
+    pool = Workers(slots=2, queue=2, time_limit_s=1.0, memory_bytes=256 * MB, slots_dir=tmp_path / "slots")
     yield pool
     pool.close()
 
@@ -226,8 +227,22 @@ def test_closing_tells_whoever_waits(workers: Workers) -> None:
     asyncio.run(story())
 
 
-def test_a_pool_that_was_never_used_closes() -> None:
-    Workers(slots=1, queue=0, time_limit_s=1, memory_bytes=MB).close()
+def test_a_pool_that_was_never_used_closes(tmp_path: Path) -> None:
+    Workers(slots=1, queue=0, time_limit_s=1, memory_bytes=MB, slots_dir=tmp_path / "slots").close()
+
+
+def test_processes_of_a_host_share_its_slots(workers: Workers, tmp_path: Path) -> None:
+    """Another process is another set of descriptors: here they are held by the test itself."""
+
+    async def story() -> None:
+        slots = sorted((tmp_path / "slots").iterdir()) or [tmp_path / "slots" / name for name in "01"]
+        async with hold_one(slots, 1), hold_one(slots, 1):
+            waiting = asyncio.create_task(workers.run(abs, -1))
+            done, _ = await asyncio.wait([waiting], timeout=0.5)
+            assert not done
+        assert await waiting == 1
+
+    asyncio.run(story())
 
 
 def test_workers_are_confined(workers: Workers) -> None:
