@@ -16,7 +16,7 @@ LINK_MAX_AGE_S = 31_536_000
 """A year: the content of a link never changes (RFC 9111 knows no larger custom; RFC 2616 named a year)."""
 ALIAS_MAX_AGE_S = 60
 
-_LIST_ELEMENT = re.compile(r'[ \t]*(?:(W/)?"([\x21\x23-\x7e\x80-\xff]*)"[ \t]*)?(?:,|$)')
+_LIST_ELEMENT = re.compile(r'[ \t]*(?:(W/)?"([\x21\x23-\x7e\x80-\xff]*)"[ \t]*)?(?:,|\Z)')
 _RANGE = re.compile(r"(\d{0,18})-(\d{0,18})")
 
 

@@ -1,5 +1,6 @@
 """The disk cache: whole files or none, bounded, and indifferent to crashes."""
 
+import contextlib
 import os
 import resource
 import signal
@@ -8,13 +9,15 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from proxy.delivery.cache import STALE_DRAFT_S, TOUCH_AFTER_S, DiskCache, seal
+from proxy.delivery.cache import STALE_DRAFT_S, TOUCH_AFTER_S, Cached, DiskCache, seal
 from proxy.errors import DiskFull
 
 NOW = 1_800_000_000.0
+LONG_AGO = 1_000_000_000.0
 
 
 class Clock:
@@ -89,7 +92,8 @@ def test_a_draft_that_is_not_published_is_gone(cache: DiskCache, tmp_path: Path)
         pytest.param(lambda _: b"", id="empty"),
         pytest.param(lambda whole: whole + b"\x00", id="one-byte-more"),
         pytest.param(lambda whole: bytes(len(whole)), id="zeroed-by-power-loss"),
-        pytest.param(lambda whole: whole[:-12] + b"\xff\xff\xff\xff" + whole[-8:], id="record-longer-than-all"),
+        pytest.param(lambda whole: whole[:-12] + b"\xff\xff\xff\xff" + whole[-8:], id="record-over-its-limit"),
+        pytest.param(lambda whole: whole[:-12] + b"\x00\x00\x04\x00" + whole[-8:], id="record-longer-than-all"),
     ],
 )
 def test_a_damaged_file_is_taken_away(cache: DiskCache, tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
@@ -108,17 +112,29 @@ def test_what_is_no_frame_is_not_adopted(cache: DiskCache) -> None:
         assert cache.adopt(draft, "aa01") is True
 
 
-def test_what_was_used_least_recently_goes_first(cache: DiskCache, clock: Clock) -> None:
-    for number in range(8):
-        publish(cache, f"aa{number:02}", bytes(1000))
-        clock.now += TOUCH_AFTER_S + 1
-    clock.now += 10 * 365 * 24 * 3600
-    assert read(cache, "aa00") is not None
-    for number in range(8, 12):
-        publish(cache, f"aa{number:02}", bytes(1000))
-    assert read(cache, "aa00") is not None
-    assert read(cache, "aa01") is None
-    assert read(cache, "aa11") is not None
+def test_a_use_is_noted_at_most_once_a_minute(cache: DiskCache, tmp_path: Path, clock: Clock) -> None:
+    """By our own clock and touch: file systems may be mounted without noting uses."""
+    publish(cache, "aa01", b"body")
+    (path,) = files(tmp_path)
+    read(cache, "aa01")
+    first = clock.now
+    assert path.stat().st_atime == first
+    for after_s, noted in ((TOUCH_AFTER_S, first), (TOUCH_AFTER_S + 1, first + TOUCH_AFTER_S + 1)):
+        os.utime(path, (first, path.stat().st_mtime))
+        clock.now = first + after_s
+        with contextlib.closing(cast("Cached", cache.open("aa01"))):
+            assert path.stat().st_atime == noted
+
+
+def test_what_was_used_least_recently_goes_first(cache: DiskCache, tmp_path: Path) -> None:
+    ages = {"aa03": 9, "aa00": 8, "aa05": 7, "aa01": 6, "aa04": 5, "aa02": 4, "aa06": 3, "aa07": 2}
+    for name in ages:
+        publish(cache, name, bytes(1000))
+    for path in files(tmp_path):
+        os.utime(path, (LONG_AGO - ages[path.name], LONG_AGO - 100))
+    for name in ("bb01", "bb02"):
+        publish(cache, name, bytes(1000))
+    assert {path.name for path in files(tmp_path)} == {"aa01", "aa04", "aa02", "aa06", "aa07", "bb01", "bb02"}
 
 
 def test_it_stays_within_its_bound(cache: DiskCache, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from typing import Any, BinaryIO
 import pytest
 
 from proxy.delivery.cache import DiskCache
-from proxy.delivery.links import Link
+from proxy.delivery.links import Link, Links
+from proxy.delivery.mint import Mint
 from proxy.delivery.renditions import FORGET_REFUSAL_AFTER_S, Origin, Refused, Renditions
 from proxy.errors import Busy, DecodeLimit, SourceReplaced, StoreAway, TypeRefused
 from proxy.media.checker import recipe
@@ -193,6 +194,84 @@ def test_who_waits_too_long_is_sent_away_and_the_work_goes_on(tell: Callable[[St
         patient = room.host()
         assert isinstance(await patient.judge(Kind.DOCUMENT, source), AsIs)
         assert isinstance(await renditions.judge(Kind.DOCUMENT, source), AsIs)
+
+    tell(story)
+
+
+def test_who_leaves_takes_nobody_along(tell: Callable[[Story], None]) -> None:
+    async def story(room: Room) -> None:
+        renditions = room.host()
+        source = await room.put("a.pdf", PDF)
+        room.workers.gate.clear()
+        leaving = asyncio.create_task(renditions.judge(Kind.DOCUMENT, source))
+        staying = asyncio.create_task(renditions.judge(Kind.DOCUMENT, source))
+        await room.workers.begun.acquire()
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        room.workers.gate.set()
+        assert isinstance(await staying, AsIs)
+
+    tell(story)
+
+
+def test_a_link_that_says_made_delivers_nothing_that_was_not(tell: Callable[[Story], None], light_jpeg: bytes) -> None:
+    async def story(room: Room) -> None:
+        renditions = room.host()
+        for key, body, error in (("a.jpg", light_jpeg, SourceReplaced), ("b.jpg", PDF, TypeRefused)):
+            source = await room.put(key, body)
+            made = Link(
+                kind=Kind.IMAGE,
+                key=source.key,
+                version=source.version,
+                recipe=recipe(Kind.IMAGE, RULES),
+                media_type="image/jpeg",
+            )
+            for _ in range(2):
+                with pytest.raises(error):
+                    await renditions.open(made)
+
+    tell(story)
+
+
+def test_what_is_under_way_ends_with_the_room_and_leaves_nothing(tell: Callable[[Story], None], tmp_path: Path) -> None:
+    async def story(room: Room) -> None:
+        renditions = room.host()
+        source = await room.put("a.pdf", PDF)
+        room.workers.gate.clear()
+        asking = asyncio.create_task(renditions.judge(Kind.DOCUMENT, source))
+        await room.workers.begun.acquire()
+        assert list((tmp_path / "cache-1" / "drafts").iterdir())
+        await renditions.close()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert not list((tmp_path / "cache-1" / "drafts").iterdir())
+
+    tell(story)
+
+
+def test_a_source_that_is_replaced_meanwhile_is_looked_at_once_more(
+    tell: Callable[[Story], None], light_jpeg: bytes
+) -> None:
+    async def story(room: Room) -> None:
+        mint = Mint(
+            store=room.store,
+            renditions=room.host(),
+            links=Links({1: bytes(32)}),
+            rules=RULES,
+            public_url="https://media.example.com",
+            clock=room.clock,
+        )
+        stale = await room.put("a.jpg", b"first")
+        newest = await room.put("a.jpg", light_jpeg)
+        answers = iter([stale, newest])
+
+        async def find(_: Key) -> Source:
+            return next(answers)
+
+        room.store.find = find  # type: ignore[method-assign,assignment] # the race, made certain
+        minted = await mint.mint(Kind.IMAGE, Key("a.jpg"))
+        assert minted.link.version == newest.version
 
     tell(story)
 
