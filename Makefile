@@ -51,6 +51,10 @@ imports: $(VENV)/.dev ## the import contracts
 security: $(VENV)/.dev ## bandit
 	$(VENV)/bin/bandit --quiet --recursive --configfile pyproject.toml proxy
 
+.PHONY: bench
+bench: $(VENV)/.dev ## what a hit costs, in multiples of nginx; needs nginx and wrk
+	$(VENV)/bin/python -m benchmarks
+
 .PHONY: lock
 lock: ## the locks anew; needs uv
 	$(LOCK) pyproject.toml --output-file requirements/run.txt

@@ -1,6 +1,7 @@
 """How much a request may say before anybody listens: pure ASGI, in front of every route."""
 
 from collections.abc import Awaitable, Callable
+from itertools import chain
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,15 +21,18 @@ class RequestBounds:
         self._app = app
         self._refuse = refuse
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         error = _error_of(scope) if scope["type"] == "http" else None
-        app = self._app if error is None else await self._refuse(Request(scope), error)
-        await app(scope, receive, send)
+        return self._app(scope, receive, send) if error is None else self._answer(error, scope, receive, send)
+
+    async def _answer(self, error: HeadersTooLarge, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._refuse(Request(scope), error)
+        await response(scope, receive, send)
 
 
 def _error_of(scope: Scope) -> HeadersTooLarge | None:
     target_bytes = len(scope["raw_path"]) + len(scope["query_string"])
-    header_bytes = sum(len(name) + len(value) for name, value in scope["headers"])
+    header_bytes = sum(map(len, chain.from_iterable(scope["headers"])))
     if target_bytes > MAX_TARGET_BYTES:
         return HeadersTooLarge(part="target", limit_bytes=MAX_TARGET_BYTES)
     if header_bytes > MAX_HEADER_BYTES:

@@ -17,8 +17,9 @@ from proxy.delivery.links import Link
 from proxy.delivery.renditions import Origin, Rendition
 
 CHUNK_BYTES = 256 * 1024
-DATE_LAG = timedelta(seconds=1)
-"""uvicorn's Date may be so old, and Last-Modified must not be later than Date (RFC 9110, 8.8.2.1)."""
+DATE_LAG = timedelta(seconds=10)
+"""uvicorn makes its Date once a second, and later while the loop is busy; Last-Modified must not be later than Date
+(RFC 9110, 8.8.2.1)."""
 
 HARDENING = {
     "X-Content-Type-Options": "nosniff",
@@ -36,12 +37,14 @@ class BodyResponse(Response):
 
     def __init__(self, body: Cached, status_code: int, headers: dict[str, str], first: int, count: int) -> None:
         super().__init__(status_code=status_code, headers=headers)
-        self._cached, self._first, self._count = body, first, count
+        self.cached, self.first, self.count = body, first, count
+        self.lasting = False
+        """Whether the next visitor would get the same, but for Server-Timing."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
-        with self._cached as body:
+        with self.cached as body:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            at, end = self._first, self._first if scope["method"] == "HEAD" else self._first + self._count
+            at, end = self.first, self.first if scope["method"] == "HEAD" else self.first + self.count
             while at < end:
                 chunk = body.read(at, min(CHUNK_BYTES, end - at))
                 if not chunk:
@@ -78,14 +81,7 @@ def answer(visit: Visit, link: Link, rendition: Rendition, given: dict[str, str]
     modified_at = min(rendition.record.modified_at, visit.at - DATE_LAG)
     it = http.Representation(etag=link.rendition_id, modified_at=modified_at, size_bytes=size)
     verdict = http.judge(request.method, http.read_conditions(request.scope["headers"]), it)
-    telemetry.log.info(
-        "media.served",
-        key=link.key,
-        rendition=it.etag,
-        verdict=type(verdict).__name__,
-        bytes=size,
-        origin=rendition.origin,
-    )
+    telemetry.tell_served(link.key, it.etag, type(verdict).__name__, size, rendition.origin)
     headers = {
         "ETag": f'"{it.etag}"',
         "Last-Modified": http.http_date(it.modified_at),
@@ -97,7 +93,9 @@ def answer(visit: Visit, link: Link, rendition: Rendition, given: dict[str, str]
     content = headers | given | {"Content-Type": link.media_type, "Accept-Ranges": "bytes"}
     match verdict:
         case http.Whole():
-            return BodyResponse(rendition.body, 200, content | {"Content-Length": str(size)}, 0, size)
+            response = BodyResponse(rendition.body, 200, content | {"Content-Length": str(size)}, 0, size)
+            response.lasting = rendition.origin is Origin.DISK and modified_at == rendition.record.modified_at
+            return response
         case http.Part(first, last):
             count = last - first + 1
             span = {"Content-Range": f"bytes {first}-{last}/{size}", "Content-Length": str(count)}

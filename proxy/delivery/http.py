@@ -72,21 +72,25 @@ class Unsatisfiable:
 HttpVerdict = Whole | Part | NotModified | PreconditionFailed | Unsatisfiable
 
 
+UNCONDITIONAL = Conditions()
+_CONDITIONAL = {name.replace("_", "-").encode(): name for name in Conditions.__slots__}
+
+
 def read_conditions(headers: RawHeaders) -> Conditions:
+    """Read what decides; `UNCONDITIONAL` itself where nothing does."""
     found: dict[str, str] = {}
     for raw_name, raw_value in headers:
-        name = raw_name.decode("latin-1").replace("-", "_")
-        if name in Conditions.__slots__:
+        if name := _CONDITIONAL.get(raw_name):
             value = raw_value.decode("latin-1")
             found[name] = f"{found[name]}, {value}" if name in found else value
-    return Conditions(**found)
+    return Conditions(**found) if found else UNCONDITIONAL
 
 
 def not_modified_by_tag_alone(asked: Conditions, etag: str) -> bool:
     """Say whether a 304 is right whatever the representation is: its tag is listed, and no If-Match comes first."""
     if asked.if_match is not None or asked.if_unmodified_since is not None or asked.if_none_match is None:
         return False
-    return etag in _tags(asked.if_none_match, weak=True)
+    return asked.if_none_match == f'"{etag}"' or etag in _tags(asked.if_none_match, weak=True)
 
 
 def judge(method: str, asked: Conditions, it: Representation) -> HttpVerdict:

@@ -1,5 +1,7 @@
 """A GET for a link, from the request to the last byte."""
 
+import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -8,15 +10,17 @@ from starlette.responses import Response
 
 from proxy.delivery import http
 from proxy.delivery.answers import Visit, answer, not_modified
+from proxy.delivery.hits import Hits
 from proxy.delivery.links import Link, Links
 from proxy.delivery.mint import Mint
-from proxy.delivery.renditions import Refused, Renditions
-from proxy.errors import LinkExpired, Malformed, NotFound, StoreAway
+from proxy.delivery.renditions import Refused, Rendition, Renditions
+from proxy.errors import LinkExpired, Malformed, NotFound, SourceReplaced, StoreAway
 from proxy.media.kinds import Kind, extension_of
 from proxy.storage.store import Key, Source, Store, parse_key
 
 ALIAS_MEMO_S = 2.0
 MAX_ALIAS_MEMOS = 10_000
+STALE_AFTER_S = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +31,7 @@ class Serve:
     renditions: Renditions
     mint: Mint
     store: Store
+    hits: Hits
     alias_prefixes: tuple[str, ...]
     clock: Callable[[], float]
     _memo: dict[Key, tuple[float, Source | None]] = field(default_factory=dict)
@@ -37,7 +42,10 @@ class Serve:
             raise NotFound
         visit = Visit.begin(request, self.clock)
         link = self.links.open(**request.path_params)
-        left_s = http.LINK_MAX_AGE_S if link.expires_at is None else int(link.expires_at - visit.at.timestamp())
+        left_s, same_until_s = http.LINK_MAX_AGE_S, math.inf
+        if link.expires_at is not None:
+            left_s = int(link.expires_at - visit.at.timestamp())
+            same_until_s = link.expires_at - left_s
         if left_s <= 0:
             raise LinkExpired
         cache_control = http.cache_control(link.sharing, left_s)
@@ -45,7 +53,9 @@ class Serve:
         if http.not_modified_by_tag_alone(asked, link.rendition_id):
             return not_modified(link.rendition_id, cache_control)
         rendition = await self.renditions.open(link)
-        return answer(visit, link, rendition, self._given(link, cache_control))
+        response = answer(visit, link, rendition, self._given(link, cache_control))
+        self.hits.keep(request.scope["raw_path"], link, response, same_until_s)
+        return response
 
     async def alias(self, kind: Kind, request: Request) -> Response:
         """`GET/HEAD /<kind>/<key>`: the newest version of an open key."""
@@ -54,10 +64,9 @@ class Serve:
         if not text.startswith(self.alias_prefixes):
             raise NotFound
         try:
-            link, source = await self._resolve(kind, parse_key(text))
+            link, source, rendition = await self._resolve(kind, parse_key(text))
         except Malformed as error:
             raise NotFound from error
-        rendition = await self.renditions.open(link)
         cache_control = source.cache_control or http.cache_control(link.sharing, http.ALIAS_MAX_AGE_S)
         return answer(visit, link, rendition, self._given(link, cache_control))
 
@@ -65,7 +74,7 @@ class Serve:
         disposition = http.content_disposition(self.links.file_name(link))
         return {"Cache-Control": cache_control, "Content-Disposition": disposition}
 
-    async def _resolve(self, kind: Kind, key: Key) -> tuple[Link, Source]:
+    async def _resolve(self, kind: Kind, key: Key) -> tuple[Link, Source, Rendition]:
         """Find what a key names now; `a.webp.jpg` names the JPEG rendition of `a.webp` where it is no key itself."""
         try:
             return await self._newest(kind, key)
@@ -73,27 +82,40 @@ class Serve:
             stem, _, extension = key.rpartition(".")
             if "." not in stem.rsplit("/", 1)[-1]:
                 raise
-            link, source = await self._newest(kind, Key(stem))
+            link, source, rendition = await self._newest(kind, Key(stem))
             if extension_of(link.media_type) != extension:
+                rendition.body.close()
                 raise
-            return link, source
+            return link, source, rendition
 
-    async def _newest(self, kind: Kind, key: Key) -> tuple[Link, Source]:
-        source = await self._find(key)
+    async def _newest(self, kind: Kind, key: Key) -> tuple[Link, Source, Rendition]:
+        """Open what a key names now; one that is replaced between two looks is looked at once more."""
+        try:
+            return await self._opened(kind, await self._find(key))
+        except SourceReplaced:
+            self._memo.pop(key, None)
+            return await self._opened(kind, await self._find(key))
+
+    async def _opened(self, kind: Kind, source: Source) -> tuple[Link, Source, Rendition]:
         verdict = await self.renditions.judge(kind, source)
         if isinstance(verdict, Refused):
             raise verdict.error()
-        return self.mint.link_of(kind, source, verdict), source
+        link = self.mint.link_of(kind, source, verdict)
+        return link, source, await self.renditions.open(link)
 
     async def _find(self, key: Key) -> Source:
-        """Ask the store at most every two seconds; a stale answer serves only while the store is away (RFC 5861)."""
+        """Ask the store at most every two seconds; a stale answer serves only while the store is away (RFC 5861).
+
+        Who has a stale answer does not wait long for a store that hangs.
+        """
         asked_at, known = self._memo.get(key, (-ALIAS_MEMO_S, None))
         if self.clock() - asked_at >= ALIAS_MEMO_S:
             try:
-                known = await self.store.find(key)
+                async with asyncio.timeout(STALE_AFTER_S if key in self._memo else None):
+                    known = await self.store.find(key)
             except NotFound:
                 known = None
-            except StoreAway:
+            except (StoreAway, TimeoutError):
                 if key not in self._memo:
                     raise
             self._remember(key, known)

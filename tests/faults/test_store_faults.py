@@ -224,3 +224,23 @@ def test_a_link_gives_its_own_version_or_nothing(
         else:
             assert (answer.status_code, answer.json()["error"]["code"]) == (410, "source_replaced")
     assert len(cached(house)) == (2 if versioned else 0)
+
+
+def test_an_alias_that_is_replaced_between_two_looks_shows_the_new_content(
+    house: "House", s3: FaultyS3, pdf: bytes
+) -> None:
+    s3.put("open/a.pdf", pdf)
+    s3.before_get("open/a.pdf", lambda: s3.put("open/a.pdf", pdf + b"newer"))
+    assert house.web.get("/document/open/a.pdf").content == pdf + b"newer"
+
+
+def test_an_alias_that_is_known_does_not_wait_for_a_store_that_hangs(
+    house: "House", s3: FaultyS3, webp: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One look is begun, and nobody waits for its end: the store answers only when the fault is over."""
+    s3.put("open/a.webp", webp)
+    before = house.web.get("/image/open/a.webp").content
+    monkeypatch.setattr("proxy.delivery.serve.ALIAS_MEMO_S", 0)
+    with s3.breaking(Fault.HELD):
+        assert house.web.get("/image/open/a.webp").content == before
+        assert len(s3.calls) == 1
