@@ -13,8 +13,6 @@ from typing import Literal
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -26,7 +24,8 @@ from proxy.delivery.links import Links
 from proxy.delivery.mint import Mint
 from proxy.delivery.renditions import Renditions
 from proxy.delivery.serve import Serve
-from proxy.errors import MedialinkError, MethodNotAllowed, NotFound
+from proxy.errors import MedialinkError
+from proxy.failures import failed, failed_in_http, failed_unexpectedly
 from proxy.health import Health
 from proxy.media.kinds import ImageRules, Kind
 from proxy.media.workers import Workers
@@ -214,12 +213,12 @@ def create_app(settings: Settings, only: Only | None = None) -> ASGIApp:
     app = Starlette(
         routes=routes,
         lifespan=lifespan,
-        exception_handlers={MedialinkError: _failed, HTTPException: _failed_in_http, Exception: _failed_unexpectedly},
+        exception_handlers={MedialinkError: failed, HTTPException: failed_in_http, Exception: failed_unexpectedly},
     )
     app.router.redirect_slashes = False  # WhatsApp's fetcher follows no redirect, and none may name a caller's host
     telemetry.log.info("service.mounted", routes=[route.path for route in routes])
     quick = HitsFirst(app, hits)
-    return telemetry.RequestIds(RequestBounds(quick, refuse=_failed), new_id=_new_request_id)
+    return telemetry.RequestIds(RequestBounds(quick, refuse=failed), new_id=_new_request_id)
 
 
 async def preflight(settings: Settings, only: Only | None) -> None:
@@ -241,49 +240,6 @@ def from_environment() -> ASGIApp:
     settings = Settings.read()
     telemetry.configure_logging(settings.log_level, settings.log_format)
     return create_app(settings, settings.serve_only)
-
-
-async def _failed(request: Request, error: Exception) -> Response:
-    """Turn any error of ours into an answer; the private side of it goes to the log."""
-    if not isinstance(error, MedialinkError):
-        raise TypeError from error
-    endpoint = getattr(request.scope.get("endpoint"), "__name__", None)
-    telemetry.log.info(
-        "request.failed",
-        code=error.code,
-        status=error.status,
-        method=request.method,
-        endpoint=endpoint,
-        cause=repr(error.__cause__),
-    )
-    retry = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else {}
-    return JSONResponse(
-        {
-            "error": {
-                "code": error.code,
-                "message": error.message,
-                "request_id": telemetry.request_id.get(),
-                **error.evidence,
-            }
-        },
-        status_code=error.status,
-        headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **retry},
-    )
-
-
-async def _failed_in_http(request: Request, error: Exception) -> Response:
-    """Answer what the router refuses in our shape: nothing here, or not by this method."""
-    if not isinstance(error, HTTPException) or "Allow" not in (error.headers or {}):
-        return await _failed(request, NotFound())
-    allowed = ", ".join(sorted((error.headers or {})["Allow"].split(", ")))
-    response = await _failed(request, MethodNotAllowed(allowed=allowed))
-    response.headers["Allow"] = allowed
-    return response
-
-
-async def _failed_unexpectedly(request: Request, error: Exception) -> Response:
-    telemetry.log.error("request.broke", exc_info=error)
-    return await _failed(request, MedialinkError())
 
 
 def _now() -> datetime:

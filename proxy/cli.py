@@ -18,7 +18,7 @@ from rich.table import Table
 from proxy import telemetry
 from proxy.app import Delivery, build_delivery, build_messaging, preflight
 from proxy.console import EXIT_AWAY, EXIT_REFUSED, err, out, show_json, show_verdict, told
-from proxy.delivery.renditions import Refused, Verdict, in_json
+from proxy.delivery.verdicts import Refused, Verdict, in_json
 from proxy.demo import StoreChoice, run_demo
 from proxy.errors import Malformed, NotFound, RefusedMedium, SettingsInvalid
 from proxy.media.checker import check as check_medium

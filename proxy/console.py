@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from proxy.delivery.renditions import Refused, Verdict
+from proxy.delivery.verdicts import Refused, Verdict
 from proxy.errors import Malformed, MedialinkError, NotFound, RefusedMedium, SettingsInvalid, TooLarge, Unavailable
 from proxy.media.kinds import AsIs, Kind, Made
 

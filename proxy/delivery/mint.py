@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from proxy.delivery.http import sharing_of
 from proxy.delivery.links import Link, Links
-from proxy.delivery.renditions import Refused, Renditions, Verdict
+from proxy.delivery.renditions import Renditions
+from proxy.delivery.verdicts import Refused, Verdict
 from proxy.errors import LinkExpired, Malformed, NotFound, SourceReplaced
 from proxy.media.checker import recipe
 from proxy.media.kinds import AsIs, ImageRules, Kind, Made

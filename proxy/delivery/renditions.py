@@ -1,19 +1,16 @@
 """Renditions: made once, kept in the store and on disk, and opened for whoever has their link."""
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-
-from pydantic import TypeAdapter
 
 from proxy import telemetry
 from proxy.delivery.cache import Cached, DiskCache, seal
 from proxy.delivery.links import Link, rendition_id
-from proxy.errors import Busy, NotFound, RefusedMedium, SourceReplaced, StoreAway, TooHeavy, refusal
+from proxy.delivery.verdicts import Record, Refused, Verdict, refused_by
+from proxy.errors import Busy, NotFound, RefusedMedium, SourceReplaced, StoreAway, TooHeavy
 from proxy.locks import hold_one
 from proxy.media.checker import check, recipe
 from proxy.media.kinds import LIMITS, AsIs, ImageRules, Kind, Made
@@ -22,50 +19,6 @@ from proxy.storage.store import Key, Source, Store, reserved_key
 
 FORGET_REFUSAL_AFTER_S = 60
 MAX_PASSING_REFUSALS = 10_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
-    """Why a source cannot be delivered as a kind: an error's code and evidence."""
-
-    code: str
-    evidence: dict[str, object]
-
-    def error(self) -> RefusedMedium:
-        return refusal(self.code, self.evidence)
-
-
-Verdict = AsIs | Made | Refused
-_SHAPES: dict[str, TypeAdapter[Verdict]] = {shape.__name__: TypeAdapter(shape) for shape in (AsIs, Made, Refused)}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """What is kept beside a body: the verdict it came of, and its source's date."""
-
-    verdict: Verdict
-    modified_at: datetime
-
-    def to_bytes(self) -> bytes:
-        return json.dumps(
-            {
-                "outcome": type(self.verdict).__name__,
-                "modified_at": self.modified_at.timestamp(),
-                "verdict": asdict(self.verdict),
-            }
-        ).encode()
-
-    @classmethod
-    def from_bytes(cls, raw: bytes) -> "Record | None":
-        """Read a record back; None where it is damaged, or of a release that says it differently."""
-        try:
-            fields = json.loads(raw)
-            return cls(
-                verdict=_SHAPES[fields["outcome"]].validate_python(fields["verdict"]),
-                modified_at=datetime.fromtimestamp(fields["modified_at"], UTC),
-            )
-        except (ValueError, TypeError, KeyError, OverflowError):
-            return None
 
 
 class Origin(StrEnum):
@@ -120,7 +73,7 @@ class Renditions:
         """
         limits = LIMITS[kind]
         if kind is not Kind.IMAGE and source.size_bytes > limits.max_bytes:
-            return _refused(TooHeavy(kind=kind, size_bytes=source.size_bytes, limit_bytes=limits.max_bytes))
+            return refused_by(TooHeavy(kind=kind, size_bytes=source.size_bytes, limit_bytes=limits.max_bytes))
         made_by = recipe(kind, self._rules)
         name = rendition_id(kind, source.key, source.version, made_by)
         if passing := self._passing_refusal(name):
@@ -237,7 +190,7 @@ class Renditions:
             try:
                 verdict: Verdict = await self._workers.run(check, kind, draft, target, self._rules)
             except RefusedMedium as error:
-                verdict = _refused(error)
+                verdict = refused_by(error)
                 telemetry.log.info("medium.refused", key=key, kind=kind, code=error.code)
                 if not error.lasting:
                     self._remember_passing(name, verdict)
@@ -287,26 +240,6 @@ class Renditions:
             self._passing = {name: kept for name, kept in self._passing.items() if kept[0] > now}
         if len(self._passing) < MAX_PASSING_REFUSALS:
             self._passing[name] = (now + FORGET_REFUSAL_AFTER_S, refused)
-
-
-def in_json(verdict: Verdict) -> dict[str, object]:
-    """Show a verdict to the world; the shape is one for commands and services."""
-    match verdict:
-        case AsIs():
-            return {"outcome": "as_is", **asdict(verdict)}
-        case Made():
-            return {"outcome": "made", **asdict(verdict)}
-        case Refused():
-            return {
-                "outcome": "refused",
-                "code": verdict.code,
-                "message": verdict.error().message,
-                **verdict.evidence,
-            }
-
-
-def _refused(error: RefusedMedium) -> Refused:
-    return Refused(code=error.code, evidence=error.evidence)
 
 
 def _in_store(name: str) -> Key:

@@ -13,7 +13,8 @@ from proxy.delivery.answers import Visit, answer, not_modified
 from proxy.delivery.hits import Hits
 from proxy.delivery.links import Link, Links
 from proxy.delivery.mint import Mint
-from proxy.delivery.renditions import Refused, Rendition, Renditions
+from proxy.delivery.renditions import Rendition, Renditions
+from proxy.delivery.verdicts import Refused
 from proxy.errors import LinkExpired, Malformed, NotFound, SourceReplaced, StoreAway
 from proxy.media.kinds import Kind, extension_of
 from proxy.storage.store import Key, Source, Store, parse_key

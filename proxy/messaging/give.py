@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from proxy.delivery.mint import Mint, Minted
-from proxy.delivery.renditions import in_json
+from proxy.delivery.verdicts import in_json
 from proxy.messaging.callers import Callers, read_body
 from proxy.messaging.wishes import MAX_WISH_BYTES, LinkWish
 from proxy.storage.store import parse_key

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from proxy import telemetry
-from proxy.delivery.renditions import in_json
+from proxy.delivery.verdicts import in_json
 from proxy.errors import ProviderBusy, ProviderRefused, SendUncertain, Unavailable
 from proxy.messaging.callers import Callers, read_body
 from proxy.messaging.give import warned

@@ -12,7 +12,8 @@ import pytest
 from proxy.delivery.cache import DiskCache
 from proxy.delivery.links import Link, Links
 from proxy.delivery.mint import Mint
-from proxy.delivery.renditions import FORGET_REFUSAL_AFTER_S, Origin, Refused, Renditions
+from proxy.delivery.renditions import FORGET_REFUSAL_AFTER_S, Origin, Renditions
+from proxy.delivery.verdicts import Refused
 from proxy.errors import Busy, DecodeLimit, SourceReplaced, StoreAway, TypeRefused
 from proxy.media.checker import recipe
 from proxy.media.kinds import AsIs, ImageRules, Kind, Made
