@@ -10,7 +10,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from proxy.delivery.verdicts import Refused, Verdict
-from proxy.errors import Malformed, MedialinkError, NotFound, RefusedMedium, SettingsInvalid, TooLarge, Unavailable
+from proxy.errors import (
+    Malformed,
+    MedialinkError,
+    NotFound,
+    ProviderBusy,
+    RefusedMedium,
+    SettingsInvalid,
+    TooLarge,
+    Unavailable,
+)
 from proxy.media.kinds import AsIs, Kind, Made
 
 out = Console(highlight=False, soft_wrap=True, emoji=False)
@@ -28,7 +37,7 @@ def exit_code(error: MedialinkError) -> int:
             return EXIT_REFUSED
         case Malformed() | NotFound() | SettingsInvalid():
             return EXIT_WRONG_INPUT
-        case Unavailable():
+        case Unavailable() | ProviderBusy():
             return EXIT_AWAY
         case _:
             return EXIT_REFUSED
