@@ -14,6 +14,10 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("medialink")
 _levels = logging.getLogger("medialink")
 """Knows the level in a tenth of a microsecond; structlog builds a logger to know it."""
 
+_JSON = (structlog.processors.format_exc_info, structlog.processors.JSONRenderer())
+_TEXT = (structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),)
+"""A plain trace: structlog's own choice shows local variables, and keys and numbers are among them."""
+
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
 
@@ -28,8 +32,7 @@ def configure_logging(level: str, form: Literal["auto", "json", "text"]) -> None
             _add_request_id,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(),
+            *(_JSON if as_json else _TEXT),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),

@@ -5,7 +5,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from PIL import Image
 
 from proxy.app import build_ledger
 from proxy.delivery.links import Link, Links, Sharing
+from proxy.delivery.renditions import Renditions
 from proxy.errors import LedgerAway, StoreAway
 from proxy.media.kinds import Kind
 from proxy.messaging.entries import LedgerMessage
@@ -562,11 +563,47 @@ def test_messaging_alone_serves_no_media(build: Build, light_jpeg: bytes) -> Non
     assert alone.web.get(alone.link("a.jpg")).status_code == 404
 
 
-def test_a_whole_run_logs_no_number_no_token_and_no_key(
-    build: Build, light_jpeg: bytes, capfd: pytest.CaptureFixture[str], request: pytest.FixtureRequest
+@pytest.fixture
+def log_as() -> Iterator[Callable[..., None]]:
+    """Configure the log for one test: it holds on to the standard error of its day."""
+    yield configure_logging
+    structlog.reset_defaults()
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_a_defect_of_ours_is_told_to_the_log_under_its_request_id(  # noqa: PLR0913, PLR0917 - a log, a house, a defect
+    build: Build,
+    light_jpeg: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    log_as: Callable[..., None],
+    form: str,
 ) -> None:
-    configure_logging("debug", "json")
-    request.addfinalizer(structlog.reset_defaults)
+    async def broken(_self: Renditions, _link: Link) -> None:
+        password = "sesame"
+        raise RuntimeError(f"a defect of {len(password)} letters")
+
+    log_as("info", form)
+    house = build()
+    house.put("a.jpg", light_jpeg)
+    link = house.link("a.jpg")
+    monkeypatch.setattr(Renditions, "open", broken)
+    answer = house.web.get(link)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], answer.headers["cache-control"]) == (500, "internal", "no-store")
+    assert "defect" not in answer.text
+    assert answer.headers["x-request-id"] == error["request_id"]
+    logged = capfd.readouterr().err
+    (line,) = (line for line in logged.splitlines() if "request.broke" in line)
+    assert error["request_id"] in line
+    assert logged.count("RuntimeError: a defect of 6 letters") == 1
+    assert "sesame" not in logged.replace('password = "sesame"', "")
+
+
+def test_a_whole_run_logs_no_number_no_token_and_no_key(
+    build: Build, light_jpeg: bytes, capfd: pytest.CaptureFixture[str], log_as: Callable[..., None]
+) -> None:
+    log_as("debug", "json")
     house = build()
     house.put("a.jpg", light_jpeg)
     house.put("b.txt", b"\x00\x01")
