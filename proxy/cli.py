@@ -1,38 +1,28 @@
 """The commands. Each opens what it needs, asks one journey, shows the answer, and ends in an exit code."""
 
 import asyncio
-import hashlib
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-import httpx2
 import typer
-import uvicorn
-from pydantic import SecretStr
-from rich.table import Table
 
-from proxy import telemetry
-from proxy.app import Delivery, build_delivery, build_messaging, preflight
 from proxy.console import EXIT_AWAY, EXIT_REFUSED, err, out, show_json, show_verdict, told
-from proxy.delivery.verdicts import Refused, Verdict, in_json
-from proxy.demo import StoreChoice, run_demo
 from proxy.errors import Malformed, NotFound, RefusedMedium, SettingsInvalid
-from proxy.media.checker import check as check_medium
 from proxy.media.kinds import Kind
-from proxy.media.sniff import sniff
-from proxy.messaging.give import minted_in_json
-from proxy.messaging.receive import SECRET_HEADER
-from proxy.messaging.send import Sent, sent_in_json
-from proxy.messaging.wishes import SendWish
-from proxy.sandbox.app import create_sandbox
 from proxy.sandbox.settings import Behaviour, Caching, Order, SandboxSettings
-from proxy.servers import OPTIONS
 from proxy.settings import Settings, origin_of
-from proxy.storage.store import Key, Source, parse_key
+
+if TYPE_CHECKING:
+    from proxy.app import Delivery
+    from proxy.delivery.verdicts import Verdict
+    from proxy.messaging.send import Sent
+    from proxy.storage.store import Key, Source
 
 UPLOADS = "uploads"
 """A file that is sent without a key of its own lies here, under a part of its hash, so that it replaces no other."""
@@ -40,6 +30,14 @@ HEALTH_TIMEOUT_S = 5.0
 HASH_CHARS = 12
 
 T = TypeVar("T")
+
+
+class StoreChoice(StrEnum):
+    """Where the demo keeps its media."""
+
+    FOLDER = "folder"
+    S3 = "s3"
+
 
 app = typer.Typer(
     help="Links that WhatsApp can always fetch.",
@@ -63,21 +61,26 @@ def serve(
     workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")] = 1,
 ) -> None:
     """Serve links, and take messages where their settings are present."""
+    import uvicorn
+
+    from proxy import telemetry
+    from proxy.servers import OPTIONS, make_room
+    from proxy.supervisor import in_a_child, supervise
+
     if only is not None:
         os.environ["SERVE_ONLY"] = only
     with told(as_json=False):
         settings = Settings.read()
-        telemetry.configure_logging(settings.log_level, settings.log_format)
-        asyncio.run(preflight(settings, settings.serve_only))
+    telemetry.configure_logging(settings.log_level, settings.log_format)
+    if code := in_a_child(partial(_preflight, settings)):
+        raise typer.Exit(code)
+    make_room()
     telemetry.log.info("serve.starting", address=f"{settings.listen_host}:{settings.listen_port}", workers=workers)
-    uvicorn.run(
-        "proxy.app:from_environment",
-        factory=True,
-        host=settings.listen_host,
-        port=settings.listen_port,
-        workers=workers,
-        **OPTIONS,
-    )
+    where: dict[str, Any] = {"host": settings.listen_host, "port": settings.listen_port}
+    if workers == 1:
+        uvicorn.run("proxy.app:from_environment", factory=True, **where, **OPTIONS)
+    else:
+        supervise(uvicorn.Config("proxy.app:from_environment", factory=True, workers=workers, **where, **OPTIONS))
 
 
 @app.command()
@@ -88,8 +91,9 @@ def put(
     as_json: JsonOption = False,
 ) -> None:
     """Put a file into the store."""
+    from proxy.storage.store import parse_key
 
-    async def work(delivery: Delivery) -> None:
+    async def work(delivery: "Delivery") -> None:
         source = await _put(delivery, file, parse_key(key if key is not None else file.name))
         if as_json:
             show_json({"key": source.key, "version": source.version, "bytes": source.size_bytes})
@@ -110,8 +114,10 @@ def link(
     as_json: JsonOption = False,
 ) -> None:
     """Make the rendition of a key, and print its link."""
+    from proxy.messaging.give import minted_in_json
+    from proxy.storage.store import parse_key
 
-    async def work(delivery: Delivery) -> None:
+    async def work(delivery: "Delivery") -> None:
         with _named(key):
             minted = await delivery.mint.mint(kind, parse_key(key), expires_in_s)
         if as_json:
@@ -130,10 +136,13 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Say whether a medium can be delivered as a kind. Exit code 0: it can; 1: refused."""
+    from proxy.delivery.verdicts import Refused, in_json
+    from proxy.storage.store import parse_key
+
     with told(as_json=as_json):
         file = _file(target)
 
-    async def work(delivery: Delivery) -> Verdict:
+    async def work(delivery: "Delivery") -> "Verdict":
         if file is not None:
             return await _check_file(delivery, kind, file)
         with _named(target):
@@ -162,12 +171,16 @@ def send(  # noqa: PLR0913 - the fields of a message
     as_json: JsonOption = False,
 ) -> None:
     """Send a medium as a link. Exit code 2 where there is no provider."""
+    from proxy.messaging.wishes import SendWish
+    from proxy.messaging_doors import build_messaging
+    from proxy.storage.store import parse_key
+
     with told(as_json=as_json):
         current = Settings.read()
         file = _file(target)
 
-    async def work(delivery: Delivery) -> None:
-        messaging = build_messaging(current, delivery)
+    async def work(delivery: "Delivery") -> None:
+        messaging = build_messaging(current, delivery.mint)
         try:
             if messaging.send is None and not dry_run:
                 raise SettingsInvalid(mistakes=("D360_API_KEY: is not set, so there is no provider to send through",))
@@ -197,11 +210,17 @@ def sandbox(
     webhook_url: Annotated[
         str | None, typer.Option(help="Where statuses are posted, e.g. <PUBLIC_URL>/webhooks.")
     ] = None,
-    webhook_secret: Annotated[str | None, typer.Option(help=f"Sent along as {SECRET_HEADER}.")] = None,
+    webhook_secret: Annotated[str | None, typer.Option(help="Sent along as X-Webhook-Secret.")] = None,
     caching: Annotated[Caching, typer.Option(help="How WhatsApp keeps what it fetched.")] = Caching.FIXED,
     behaviour: Annotated[Behaviour, typer.Option(help="How the next request to send is answered.")] = Behaviour.OK,
 ) -> None:
     """Run a pretend 360dialog with WhatsApp's fetcher inside. PROVIDER_URL points at it; any key will do."""
+    import uvicorn
+
+    from proxy.messaging.receive import SECRET_HEADER
+    from proxy.sandbox.app import create_sandbox
+    from proxy.servers import OPTIONS
+
     with told(as_json=False):
         try:
             chosen = SandboxSettings(
@@ -224,8 +243,10 @@ def demo(
     once: Annotated[bool, typer.Option("--once", help="End after the first delivery instead of serving on.")] = False,
 ) -> None:
     """Do the main job before your eyes: a heavy photograph becomes a link, and a message that arrives."""
+    from proxy.demo import run_demo
+
     with told(as_json=False):
-        run_demo(store, once=once)
+        run_demo(on_s3=store is StoreChoice.S3, once=once)
 
 
 @app.command()
@@ -240,6 +261,8 @@ def settings(*, as_json: JsonOption = False) -> None:
     if as_json:
         show_json(rows)
         return
+    from rich.table import Table
+
     table = Table("setting", "value", "from", box=None)
     for name, row in rows.items():
         table.add_row(name, row["value"], row["from"])
@@ -253,6 +276,8 @@ def health(
     as_json: JsonOption = False,
 ) -> None:
     """Ask a running service whether it can do its work. Exit code 0: it can; 3: it cannot."""
+    import httpx2
+
     with told(as_json=as_json):
         current = Settings.read()
     base = url or f"http://{_own_host(current.listen_host)}:{current.listen_port}"
@@ -269,8 +294,17 @@ def health(
     raise typer.Exit(0 if ready else EXIT_AWAY)
 
 
-def _with_delivery(work: Callable[[Delivery], Awaitable[T]], *, as_json: bool) -> T:
+def _preflight(settings: Settings) -> None:
+    from proxy.app import preflight
+
+    with told(as_json=False):
+        asyncio.run(preflight(settings, settings.serve_only))
+
+
+def _with_delivery(work: Callable[["Delivery"], Awaitable[T]], *, as_json: bool) -> T:
     """Open the doors for one command, do it, and close them."""
+    from proxy import telemetry
+    from proxy.app import build_delivery
 
     async def whole() -> T:
         delivery = build_delivery(Settings.read())
@@ -284,7 +318,9 @@ def _with_delivery(work: Callable[[Delivery], Awaitable[T]], *, as_json: bool) -
         return asyncio.run(whole())
 
 
-def _show_sent(sent: Sent, *, as_json: bool) -> None:
+def _show_sent(sent: "Sent", *, as_json: bool) -> None:
+    from proxy.messaging.send import sent_in_json
+
     if as_json:
         show_json(sent_in_json(sent))
         return
@@ -294,12 +330,15 @@ def _show_sent(sent: Sent, *, as_json: bool) -> None:
     out.print(f"taken by the provider as {sent.accepted.message_id}; our id is {sent.prepared.id}", markup=False)
 
 
-async def _put(delivery: Delivery, file: Path, key: Key) -> Source:
+async def _put(delivery: "Delivery", file: Path, key: "Key") -> "Source":
     with err.status(f"putting {file.name} into the store"):
         return await delivery.store.put(key, file, media_type=_media_type(file))
 
 
-async def _check_file(delivery: Delivery, kind: Kind, file: Path) -> Verdict:
+async def _check_file(delivery: "Delivery", kind: Kind, file: Path) -> "Verdict":
+    from proxy.delivery.verdicts import Refused
+    from proxy.media.checker import check as check_medium
+
     with TemporaryDirectory() as scratch, err.status(f"checking {file.name}"):
         try:
             return await delivery.workers.run(check_medium, kind, file, Path(scratch) / "rendition", delivery.rules)
@@ -331,6 +370,8 @@ def _named(target: str) -> Iterator[None]:
 
 
 def _media_type(file: Path) -> str:
+    from proxy.media.sniff import sniff
+
     with file.open("rb") as opened:
         return sniff(opened, file.stat().st_size)
 
@@ -341,13 +382,19 @@ def _own_host(listened_on: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _upload_key(file: Path) -> Key:
+def _upload_key(file: Path) -> "Key":
+    import hashlib
+
+    from proxy.storage.store import parse_key
+
     with file.open("rb") as opened:
         digest = hashlib.file_digest(opened, "sha256").hexdigest()[:HASH_CHARS]
     return parse_key(f"{UPLOADS}/{digest}/{file.name}")
 
 
 def _shown(value: object) -> str:
+    from pydantic import SecretStr
+
     if isinstance(value, SecretStr):
         return "(hidden)"
     return "" if value is None else ", ".join(value) if isinstance(value, tuple) else str(value)

@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +21,11 @@ import httpx2
 from dotenv import dotenv_values
 
 from proxy import telemetry
-from proxy.app import build_ledger, build_store, create_app
+from proxy.app import build_store, create_app
 from proxy.console import out
 from proxy.errors import Malformed, NotFound
 from proxy.messaging.entries import LedgerMessage
+from proxy.messaging_doors import build_ledger
 from proxy.sandbox.app import create_sandbox
 from proxy.sandbox.settings import SandboxSettings
 from proxy.servers import ThreadedServer
@@ -42,11 +42,6 @@ PATIENCE_S = 60.0
 MAX_PORT = 65535
 
 
-class StoreChoice(StrEnum):
-    FOLDER = "folder"
-    S3 = "s3"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
     """What runs: the service's settings, where it and the sandbox listen, and the key that may call the gateway."""
@@ -57,8 +52,8 @@ class Stage:
     gateway_token: str
 
 
-def run_demo(choice: StoreChoice, *, once: bool) -> None:
-    """Deliver one heavy photograph, then serve on until Ctrl-C.
+def run_demo(*, on_s3: bool, once: bool) -> None:
+    """Deliver one heavy photograph from a folder, or from moto's S3, then serve on until Ctrl-C.
 
     Raises:
         Malformed: a port that the demo needs is taken, a folder cannot be written, or a step was refused.
@@ -68,7 +63,7 @@ def run_demo(choice: StoreChoice, *, once: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: stopped.set())
     try:
-        with _stage(choice) as stage:
+        with _stage(on_s3=on_s3) as stage:
             _deliver(stage)
             _what_next(stage)
             if not once:
@@ -80,7 +75,7 @@ def run_demo(choice: StoreChoice, *, once: bool) -> None:
 
 
 @contextmanager
-def _stage(choice: StoreChoice) -> Iterator[Stage]:
+def _stage(*, on_s3: bool) -> Iterator[Stage]:
     with ExitStack() as running:
         first = Settings.read()
         if not 0 < first.listen_port < MAX_PORT:
@@ -110,7 +105,7 @@ def _stage(choice: StoreChoice) -> Iterator[Stage]:
             "D360_API_KEY": "sandbox",
             "WEBHOOK_SECRET": secret,
             "GATEWAY_KEYS": hashlib.sha256(token.encode()).hexdigest(),
-            **(_start_s3(running) if choice is StoreChoice.S3 else {}),
+            **(_start_s3(running) if on_s3 else {}),
         }
         _keep(env_path, {**values, "DEMO_GATEWAY_TOKEN": token})
         settings = Settings.read(serve_only=None, **{name.lower(): value for name, value in values.items()})

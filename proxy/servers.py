@@ -1,5 +1,6 @@
-"""Servers in threads: how the demo runs the service and its sandbox side by side in one process."""
+"""How servers run: what uvicorn is told, and a server in a thread, as the demo runs two side by side in one process."""
 
+import resource
 import threading
 import time
 from collections.abc import Mapping
@@ -24,7 +25,7 @@ OPTIONS: Mapping[str, Any] = MappingProxyType(
         "timeout_graceful_shutdown": 10,
         "ws": "none",
         "loop": "uvloop",
-        "http": "httptools",
+        "http": "proxy.connections:Connection",
         "proxy_headers": False,
     }
 )
@@ -32,11 +33,23 @@ OPTIONS: Mapping[str, Any] = MappingProxyType(
 is, nobody asks. uvloop hands a body to the kernel as it is, without a copy: hits rely on that for what they map."""
 
 
+DESCRIPTORS = 8192
+"""Enough for the connections that a process takes, and for what it serves through them."""
+
+
+def make_room() -> None:
+    """Allow this process, and those that it starts, the descriptors they need, as far as the system lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 class ThreadedServer:
     """Serves an app on a port of its own, from a thread, for as long as its context lasts. Port 0 takes a free one."""
 
-    def __init__(self, app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> None:
-        self._server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, **OPTIONS))
+    def __init__(self, app: ASGIApp, host: str = "127.0.0.1", port: int = 0, **options: Any) -> None:
+        self._server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, **{**OPTIONS, **options}))
         self._thread = threading.Thread(target=self._server.run, daemon=True)
         self._host = host
         self._port = port

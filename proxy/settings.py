@@ -21,6 +21,7 @@ from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from proxy.delivery.rules import parse_rules
 from proxy.errors import SettingsInvalid
 
 PROVIDER_360DIALOG = "https://waba-v2.360dialog.io"
@@ -44,7 +45,9 @@ class Settings(BaseSettings):
     s3_region: str | None = Field(None, description="Region of the bucket; unset means AWS's own configuration.")
     s3_access_key_id: str | None = Field(None, description="Key of the store; unset means AWS's own credential chain.")
     s3_secret_access_key: SecretStr | None = Field(None, description="The secret to it.")
-    store_threads: int = Field(16, ge=1, le=256, description="Calls to the store at once.")
+    store_threads: int = Field(
+        16, ge=1, le=256, description="Calls to the store at once: so many looks, so many bodies."
+    )
     store_connect_timeout_s: Seconds = Field(2.0, description="Seconds to reach the store.")
     store_read_timeout_s: Seconds = Field(10.0, description="Seconds between two reads from the store.")
 
@@ -60,9 +63,13 @@ class Settings(BaseSettings):
         description="SHA-256 (hex) of each key that may call, comma-separated; `<hash>=<prefix>;<prefix>` limits one.",
     )
     webhook_secret: SecretStr | None = Field(None, description="What `X-Webhook-Secret` says on status webhooks.")
-    ledger_url: str = Field("", description="`sqlite:///path`; empty means `DATA_DIR/ledger.sqlite3`.")
+    ledger_url: str = Field(
+        "",
+        description="`sqlite:///path` or `postgresql://user:password@host/name`; empty: `DATA_DIR/ledger.sqlite3`.",
+    )
     ledger_key: SecretStr | None = Field(
-        None, description="Base64url key of the hash that stands for phone numbers. Unset: made in DATA_DIR."
+        None,
+        description="Base64url key of the hash that stands for phone numbers. Unset: made in DATA_DIR (SQLite only).",
     )
 
     serve_only: Literal["delivery", "messaging"] | None = Field(
@@ -80,6 +87,10 @@ class Settings(BaseSettings):
     link_names: bool = Field(True, description="Whether a link ends in the name of its key, or in `file`.")
     alias_prefixes: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Key prefixes that are open to unsigned aliases, comma-separated."
+    )
+    prefix_rules: str = Field(
+        "",
+        description="`<prefix>=<rule>;<rule>,...`: `private`, `no-store`, or `stale-while-revalidate=<s>` for aliases.",
     )
 
     cache_dir: Path | None = Field(None, description="The disk cache; unset means `DATA_DIR/cache`.")
@@ -117,6 +128,12 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("prefix_rules")
+    @classmethod
+    def _check_rules(cls, value: str) -> str:
+        parse_rules(value)
+        return value
 
     @field_validator("store")
     @classmethod
@@ -171,8 +188,18 @@ class Settings(BaseSettings):
     @field_validator("ledger_url")
     @classmethod
     def _check_ledger(cls, value: str) -> str:
-        if value and not value.startswith("sqlite:///"):
-            raise ValueError("must be sqlite:///path")
+        if not value:
+            return value
+        from proxy.messaging.ledger_urls import parse_ledger_url  # noqa: PLC0415 - who only delivers does without
+
+        return parse_ledger_url(value)
+
+    @field_validator("ledger_key")
+    @classmethod
+    def _check_shared(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        """Machines that share a ledger must know a number again by the same hash."""
+        if value is None and info.data.get("ledger_url", "").startswith("postgresql"):
+            raise ValueError("must be set, and the same on every machine, because the ledger lies in PostgreSQL")
         return value
 
     @property

@@ -1,4 +1,4 @@
-"""Real S3 servers for whatever test wants one: moto's, and SeaweedFS with real signatures, each on free ports."""
+"""Real S3 servers for whatever test wants one: moto's, SeaweedFS with real signatures, and one that forgets."""
 
 import json
 import logging
@@ -10,8 +10,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
+from socketserver import TCPServer
+from threading import Thread
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
@@ -174,3 +178,53 @@ def new_bucket(client_of: Callable[[str], "S3Client"], bucket_numbers: Iterator[
         return bucket
 
     return make
+
+
+@pytest.fixture
+def running() -> Iterator[Callable[[TCPServer], str]]:
+    """Run a server in a thread until the test is over."""
+    with ExitStack() as started:
+
+        def run_server(server: TCPServer) -> str:
+            thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+            thread.start()
+            started.callback(server.server_close)
+            started.callback(thread.join)
+            started.callback(server.shutdown)
+            return f"http://127.0.0.1:{server.server_address[1]}"
+
+        yield run_server
+
+
+@pytest.fixture
+def forgetful_url(moto_url: str, running: Callable[[TCPServer], str]) -> str:
+    """A store that ignores If-None-Match, as GCS is said to: moto behind a proxy that drops the header."""
+    host = moto_url.removeprefix("http://")
+
+    class Forward(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def forward(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            kept = {
+                name: value for name, value in self.headers.items() if name.lower() not in {"if-none-match", "expect"}
+            }
+            upstream = HTTPConnection(host, timeout=10)
+            upstream.request(self.command, self.path, body, kept)
+            answer = upstream.getresponse()
+            content = answer.read()
+            upstream.close()
+            self.send_response_only(answer.status)
+            for name, value in answer.getheaders():
+                if name.lower() not in {"connection", "transfer-encoding"}:
+                    self.send_header(name, value)
+            self.send_header("Connection", "close")
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_HEAD = do_PUT = forward  # noqa: N815 # the names are http.server's
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 # the name is http.server's
+            """Keep quiet."""
+
+    return running(ThreadingHTTPServer(("127.0.0.1", 0), Forward))

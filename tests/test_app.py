@@ -14,13 +14,13 @@ import pytest
 import structlog
 from PIL import Image
 
-from proxy.app import build_ledger
 from proxy.delivery.links import Link, Links, Sharing
 from proxy.delivery.renditions import Renditions
 from proxy.errors import LedgerAway, StoreAway
 from proxy.media.kinds import Kind
 from proxy.messaging.entries import LedgerMessage
 from proxy.messaging.ledger import Ledger
+from proxy.messaging_doors import build_ledger
 from proxy.storage.folder import FolderStore
 from proxy.storage.store import Source
 from proxy.telemetry import configure_logging
@@ -280,7 +280,7 @@ def test_forged_and_unknown_links_are_alike(house: "House", light_jpeg: bytes) -
 
 
 def test_a_request_that_says_too_much_is_refused(house: "House") -> None:
-    for path, headers in (("/" + "x" * 9_000, {}), ("/healthz", {"X-Long": "x" * 20_000})):
+    for path, headers in (("/" + "x" * 30_000, {}), ("/healthz", {"X-Long": "x" * 30_000})):
         answer = house.web.get(path, headers=headers)
         assert (answer.status_code, answer.json()["error"]["code"]) == (431, "headers_too_large")
 
@@ -328,7 +328,7 @@ def test_an_alias_outlives_its_store_for_what_was_asked_before(build: Build, mon
     async def away(*_: object) -> None:
         raise StoreAway
 
-    monkeypatch.setattr("proxy.delivery.serve.ALIAS_MEMO_S", 0)
+    monkeypatch.setattr("proxy.delivery.newest.FRESH_S", 0)
     monkeypatch.setattr(FolderStore, "find", away)
     assert [house.web.get(path).content for path in paths] == before
     assert house.web.get("/image/open/b.jpg").status_code == 503
@@ -404,7 +404,7 @@ def test_a_refusal_of_the_provider_is_final(build: Build, light_jpeg: bytes) -> 
 
 
 def test_a_provider_that_is_away_took_nothing(build: Build, light_jpeg: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("proxy.app.PROVIDER_TRIES", 1)
+    monkeypatch.setattr("proxy.messaging_doors.PROVIDER_TRIES", 1)
     house = build(provider_url="http://127.0.0.1:9")
     house.put("a.jpg", light_jpeg)
     answer = house.send(key="a.jpg")
@@ -482,7 +482,7 @@ def test_conditions_and_ranges_over_the_wire(house: "House", light_jpeg: bytes) 
     assert (beyond.status_code, beyond.headers["content-range"]) == (416, f"bytes */{size}")
     assert house.web.get(link, headers={"If-Match": '"x"'}).status_code == 412
     posted = house.web.post(link)
-    assert (posted.status_code, posted.headers["allow"]) == (405, "GET, HEAD")
+    assert (posted.status_code, posted.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
 
 
 def test_an_open_prefix_has_aliases(build: Build, light_jpeg: bytes) -> None:
@@ -494,6 +494,21 @@ def test_an_open_prefix_has_aliases(build: Build, light_jpeg: bytes) -> None:
     assert answer.headers["cache-control"] == "public, max-age=60"
     for path in ("closed/a.jpg", "open/../closed/a.jpg", "open/%2e%2e/closed/a.jpg", "open//a.jpg", "open%2fa.jpg"):
         assert house.web.get(f"/image/{path}").status_code == 404
+
+
+def test_a_rule_for_a_prefix_is_heard_in_links_and_aliases(build: Build, light_jpeg: bytes) -> None:
+    rules = "open/vip/=private, open/bills/=no-store, open/prices/=stale-while-revalidate=30"
+    house = build(alias_prefixes="open/", prefix_rules=rules)
+    year = "max-age=31536000"
+    for folder, of_links, of_aliases in (
+        ("vip", f"private, {year}", "private, max-age=60"),
+        ("bills", "no-store", "no-store"),
+        ("prices", f"public, {year}", "public, max-age=60, stale-while-revalidate=30"),
+        ("other", f"public, {year}", "public, max-age=60"),
+    ):
+        house.put(f"open/{folder}/a.jpg", light_jpeg)
+        assert house.web.get(house.link(f"open/{folder}/a.jpg")).headers["cache-control"] == of_links
+        assert house.web.get(f"/image/open/{folder}/a.jpg").headers["cache-control"] == of_aliases
 
 
 def test_an_alias_names_the_rendition_with_the_right_extension(build: Build) -> None:

@@ -1,6 +1,7 @@
 """The environment: read once, every mistake at once, nothing unsafe."""
 
 import hashlib
+import sys
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -37,6 +38,9 @@ def mistakes(monkeypatch: pytest.MonkeyPatch, **environment: str) -> tuple[str, 
         ("LINK_KEYS", "1:not base64 at all, I fear, no no no no no no"),
         ("LEDGER_KEY", "short"),
         ("LEDGER_URL", "mysql://x"),
+        ("LEDGER_URL", "sqlite:///:memory:"),
+        ("LEDGER_URL", "postgresql+psycopg2://me:secret@db.example/ledger"),
+        ("LEDGER_URL", "postgresql://me:secret@db.example/ledger?sslmoda=require"),
         ("GATEWAY_KEYS", "the-token-itself"),
         ("GATEWAY_KEYS", f"{HASH}="),
         ("GATEWAY_KEYS", f"{HASH}=a/;"),
@@ -48,6 +52,8 @@ def mistakes(monkeypatch: pytest.MonkeyPatch, **environment: str) -> tuple[str, 
         ("CACHE_MAX_BYTES", "1000"),
         ("DECODE_SLOTS", "0"),
         ("DECODE_TIMEOUT_S", "inf"),
+        ("PREFIX_RULES", "invoices/"),
+        ("PREFIX_RULES", "invoices/=secret"),
         ("SERVE_ONLY", "both"),
         ("LOG_LEVEL", "loud"),
     ],
@@ -57,7 +63,23 @@ def test_a_wrong_value_names_its_setting_and_not_its_value(
 ) -> None:
     (mistake,) = mistakes(monkeypatch, **{name: value})
     assert mistake.startswith(f"{name}: ")
-    assert name not in {"LINK_KEYS", "LEDGER_KEY", "D360_API_KEY"} or value not in mistake
+    assert name not in {"LINK_KEYS", "LEDGER_KEY", "LEDGER_URL", "D360_API_KEY"} or value not in mistake
+
+
+def test_a_ledger_of_several_machines_needs_a_key_that_they_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "postgresql://me:s3cr3t@db.example/ledger?sslmode=require"
+    (mistake,) = mistakes(monkeypatch, LEDGER_URL=url)
+    assert mistake.startswith("LEDGER_KEY: must be set, and the same on every machine")
+    monkeypatch.setenv("LEDGER_KEY", SECRET)
+    settings = Settings.read()
+    assert str(settings.ledger_url) == "postgresql+psycopg://me:***@db.example/ledger?sslmode=require"
+    assert "s3cr3t" not in repr(settings)
+
+
+def test_a_ledger_in_postgresql_without_its_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    (mistake,) = mistakes(monkeypatch, LEDGER_URL="postgresql://db.example/ledger", LEDGER_KEY=SECRET)
+    assert mistake == "LEDGER_URL: PostgreSQL needs the extra: pip install 'medialink[postgres]'"
 
 
 def test_every_mistake_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,10 @@ from starlette.types import Receive, Scope, Send
 from proxy import telemetry
 from proxy.delivery import http
 from proxy.delivery.cache import Cached
+from proxy.delivery.fills import Following
 from proxy.delivery.links import Link
 from proxy.delivery.renditions import Origin, Rendition
+from proxy.errors import MedialinkError
 
 CHUNK_BYTES = 256 * 1024
 DATE_LAG = timedelta(seconds=10)
@@ -32,23 +34,32 @@ _CACHE_STATUS = {
 }
 
 
-class BodyResponse(Response):
-    """Sends `count` bytes of a cached body from `first` on, and closes it whatever happens."""
+class BodyBroke(Exception):
+    """What has begun to go out cannot be ended: the connection breaks, so that no part passes for a whole."""
 
-    def __init__(self, body: Cached, status_code: int, headers: dict[str, str], first: int, count: int) -> None:
+
+class BodyResponse(Response):
+    """Sends `count` bytes of a body from `first` on, and closes it whatever happens."""
+
+    def __init__(
+        self, body: Cached | Following, status_code: int, headers: dict[str, str], first: int, count: int
+    ) -> None:
         super().__init__(status_code=status_code, headers=headers)
-        self.cached, self.first, self.count = body, first, count
+        self.opened, self.first, self.count = body, first, count
         self.lasting = False
         """Whether the next visitor would get the same, but for Server-Timing."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
-        with self.cached as body:
+        with self.opened as body:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             at, end = self.first, self.first if scope["method"] == "HEAD" else self.first + self.count
             while at < end:
-                chunk = body.read(at, min(CHUNK_BYTES, end - at))
+                try:
+                    chunk = await body.piece(at, min(CHUNK_BYTES, end - at))
+                except MedialinkError as error:
+                    raise BodyBroke(error.code) from error
                 if not chunk:
-                    raise EOFError("a cached body is shorter than it was: the connection must break")
+                    raise BodyBroke("a cached body is shorter than it was")
                 at += len(chunk)
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from proxy import telemetry
 from proxy.delivery import http
 from proxy.delivery.answers import BodyResponse, not_modified
+from proxy.delivery.cache import Cached
 from proxy.delivery.links import Link
 from proxy.delivery.renditions import Origin
 
@@ -44,19 +45,19 @@ class Hit:
     until_s: float
 
     @classmethod
-    def of(cls, link: Link, response: BodyResponse, until_s: float) -> Self:
+    def of(cls, link: Link, response: BodyResponse, cached: Cached, until_s: float) -> Self:
         """Keep what a response says and sends; its body must be open yet."""
         size = response.count
         mapped = None
         if size > MAX_READ_BYTES:
-            mapped = mmap.mmap(response.cached.descriptor, 0, access=mmap.ACCESS_READ)
+            mapped = mmap.mmap(cached.descriptor, 0, access=mmap.ACCESS_READ)
         spent = (b"server-timing", b"open;dur=0.0")
         return cls(
             key=link.key,
             etag=link.rendition_id,
             headers=[spent if header[0] == spent[0] else header for header in response.raw_headers],
             headers_of_304=not_modified(link.rendition_id, response.headers["cache-control"]).raw_headers,
-            body=response.cached.read(0, size) if mapped is None else memoryview(mapped)[:size],
+            body=cached.read(0, size) if mapped is None else memoryview(mapped)[:size],
             mapped=mapped,
             file_bytes=0 if mapped is None else len(mapped),
             until_s=until_s,
@@ -87,17 +88,27 @@ class Hits:
         """Keep a response that is about to be sent, where it is one to keep; it is sent in any case."""
         if not isinstance(response, BodyResponse) or not response.lasting or not 0 < response.count <= MAX_MAPPED_BYTES:
             return
+        cached = response.opened
+        if not isinstance(cached, Cached):
+            return
         if path in self._hits:
             self._drop(path)
-        while self._hits and (len(self._hits) >= MAX_HITS or self._bytes + response.count > MAX_HITS_BYTES):
+        while self._hits and (
+            self._is_over or len(self._hits) >= MAX_HITS or self._bytes + response.count > MAX_HITS_BYTES
+        ):
             self._drop(next(iter(self._hits)))
         try:
-            hit = Hit.of(link, response, min(until_s, self._clock() + KEEP_S))
+            hit = Hit.of(link, response, cached, min(until_s, self._clock() + KEEP_S))
         except (OSError, ValueError):  # no descriptor or memory is left for it, or somebody has emptied the file
             return
         if len(hit.body) == response.count:
             self._hits[path] = hit
             self._bytes += response.count
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether the time of the oldest has passed: what nobody asks for any more must not lie in memory."""
+        return next(iter(self._hits.values())).until_s <= self._clock()
 
     def _drop(self, path: bytes) -> None:
         self._bytes -= len(self._hits.pop(path).body)

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from proxy.delivery.http import sharing_of
 from proxy.delivery.links import Link, Links
 from proxy.delivery.renditions import Renditions
+from proxy.delivery.rules import PrefixRules
 from proxy.delivery.verdicts import Refused, Verdict
 from proxy.errors import LinkExpired, Malformed, NotFound, SourceReplaced
 from proxy.media.checker import recipe
@@ -34,6 +34,7 @@ class Mint:
     renditions: Renditions
     links: Links
     rules: ImageRules
+    prefix_rules: PrefixRules
     public_url: str
     clock: Callable[[], float]
 
@@ -76,9 +77,7 @@ class Mint:
             raise Malformed(field="link", problem="looks like one of ours, and none of our keys made it") from error
         if link.expires_at is not None and link.expires_at <= self.clock():
             raise LinkExpired
-        rendition = await self.renditions.open(link)
-        with rendition.body:
-            verdict = rendition.record.verdict
+        verdict = (await self.renditions.ensure(link)).verdict
         if isinstance(verdict, Refused):
             raise verdict.error()
         return Minted(url=url, link=link, verdict=verdict)
@@ -90,7 +89,7 @@ class Mint:
             version=source.version,
             recipe=recipe(kind, self.rules) if isinstance(verdict, Made) else None,
             media_type=verdict.media_type,
-            sharing=sharing_of(source.cache_control),
+            sharing=self.prefix_rules.sharing(source.key, source.cache_control),
             expires_at=expires_at,
         )
 

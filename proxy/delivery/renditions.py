@@ -1,16 +1,19 @@
 """Renditions: made once, kept in the store and on disk, and opened for whoever has their link."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from proxy import telemetry
 from proxy.delivery.cache import Cached, DiskCache, seal
+from proxy.delivery.fills import Fills, Following
 from proxy.delivery.links import Link, rendition_id
 from proxy.delivery.verdicts import Record, Refused, Verdict, refused_by
-from proxy.errors import Busy, NotFound, RefusedMedium, SourceReplaced, StoreAway, TooHeavy
+from proxy.errors import Busy, DiskFull, NotFound, RefusedMedium, SourceReplaced, StoreAway, TooHeavy
 from proxy.locks import hold_one
 from proxy.media.checker import check, recipe
 from proxy.media.kinds import LIMITS, AsIs, ImageRules, Kind, Made
@@ -19,6 +22,8 @@ from proxy.storage.store import Key, Source, Store, reserved_key
 
 FORGET_REFUSAL_AFTER_S = 60
 MAX_PASSING_REFUSALS = 10_000
+MAX_FLIGHTS = 1024
+"""Renditions that are looked for or made at once; each is a task, and most of them wait."""
 
 
 class Origin(StrEnum):
@@ -31,10 +36,10 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendition:
-    """An open rendition; its taker closes `body`."""
+    """An open rendition; its taker closes `body`, which may still be coming in."""
 
     record: Record
-    body: Cached
+    body: Cached | Following
     origin: Origin
 
 
@@ -49,6 +54,7 @@ class Renditions:
         workers: Workers,
         rules: ImageRules,
         max_source_bytes: int,
+        max_makings: int,
         wait_limit_s: float,
         clock: Callable[[], float],
     ) -> None:
@@ -57,9 +63,19 @@ class Renditions:
         self._workers = workers
         self._rules = rules
         self._max_source_bytes = max_source_bytes
+        self._max_makings = max_makings
+        self._makings = 0
         self._wait_limit_s = wait_limit_s
         self._clock = clock
+        self._fills = Fills(
+            store=store,
+            cache=cache,
+            max_source_bytes=max_source_bytes,
+            wait_limit_s=wait_limit_s,
+            landed=self.tidy,
+        )
         self._flights: dict[str, asyncio.Task[Origin]] = {}
+        self._sweep: asyncio.Task[None] | None = None
         self._passing: dict[str, tuple[float, Refused]] = {}
         self.store_takes_writes = True
 
@@ -79,7 +95,7 @@ class Renditions:
         if passing := self._passing_refusal(name):
             return passing
         if (known := self._recall(name)) is None:
-            await self._once(name, lambda: self._find_or_make(kind, source.key, source.version, made_by))
+            await self._once(name, partial(self._find_or_make, kind, source.key, source.version, made_by))
             known = self._recall(name)
         if known is not None:
             return known.verdict
@@ -88,7 +104,7 @@ class Renditions:
         raise Busy
 
     async def open(self, link: Link) -> Rendition:
-        """Open what a link names, or nothing else.
+        """Open what a link names, or nothing else; what goes out as it is may still be coming in.
 
         Raises:
             SourceReplaced: neither the rendition nor the source's version it was made of is there any more.
@@ -97,12 +113,23 @@ class Renditions:
         name = link.rendition_id
         if hit := self._open(link, Origin.DISK):
             return hit
-        origin = await self._once(name, lambda: self._bring(link))
+        if link.recipe is None:
+            record, body = await self._fills.follow(link)
+            return Rendition(record=record, body=body, origin=Origin.SOURCE)
+        origin = await self._once(name, partial(self._bring, link, link.recipe))
         if passing := self._passing_refusal(name):
             raise passing.error()
         if brought := self._open(link, origin):
             return brought
         raise Busy
+
+    async def ensure(self, link: Link) -> Record:
+        """Make sure that what a link names lies here whole; raises what `open` raises."""
+        rendition = await self.open(link)
+        with rendition.body as body:
+            if body.size_bytes:
+                await body.piece(body.size_bytes - 1, 1)
+        return rendition.record
 
     def _open(self, link: Link, origin: Origin) -> Rendition | None:
         body, record = self._look(link.rendition_id)
@@ -135,6 +162,8 @@ class Renditions:
         """Do it once, however many ask; each waits only so long."""
         flight = self._flights.get(name)
         if flight is None:
+            if len(self._flights) >= MAX_FLIGHTS:
+                raise Busy
             flight = self._flights[name] = asyncio.create_task(self._alone(name, work))
             flight.add_done_callback(lambda done: self._landed(name, done))
         try:
@@ -148,44 +177,46 @@ class Renditions:
         async with hold_one([self._cache.lock_of(name)], self._wait_limit_s):
             if self._recall(name) is not None:
                 return Origin.DISK
-            origin = await work()
-        if self._cache.wants_sweeping:
-            await asyncio.to_thread(self._cache.sweep)
+            try:
+                origin = await work()
+            except DiskFull:
+                await asyncio.to_thread(self._cache.make_room)
+                origin = await work()
         return origin
+
+    def tidy(self) -> None:
+        """Bring the cache under its bound, where that is due, behind everybody's back."""
+        if self._cache.wants_sweeping and (self._sweep is None or self._sweep.done()):
+            self._sweep = asyncio.create_task(asyncio.to_thread(self._cache.sweep))
 
     async def close(self) -> None:
         """End what is under way; half-made renditions leave nothing behind."""
         flights = tuple(self._flights.values())
         for flight in flights:
             flight.cancel()
-        await asyncio.gather(*flights, return_exceptions=True)
+        await asyncio.gather(self._fills.close(), *flights, return_exceptions=True)
+        if self._sweep is not None:
+            await asyncio.gather(self._sweep, return_exceptions=True)
 
     def _landed(self, name: str, flight: asyncio.Task[Origin]) -> None:
         del self._flights[name]
+        self.tidy()
         if not flight.cancelled() and (error := flight.exception()):
             telemetry.log.info("rendition.failed", rendition=name, error=type(error).__name__)
 
-    async def _bring(self, link: Link) -> Origin:
-        """Bring to the disk what a link names."""
-        if link.recipe is not None:
-            if link.recipe == recipe(link.kind, self._rules):
-                return await self._find_or_make(link.kind, link.key, link.version, link.recipe)
-            if await self._take_from_store(link.rendition_id):
-                return Origin.STORE
-            raise SourceReplaced
-        with self._cache.draft() as draft:
-            source = await self._fetch(link.key, link.version, draft)
-            verdict = AsIs(media_type=link.media_type, size_bytes=source.size_bytes)
-            self._cache.publish(
-                draft, link.rendition_id, Record(verdict=verdict, modified_at=source.modified_at).to_bytes()
-            )
-        return Origin.SOURCE
+    async def _bring(self, link: Link, made_by: str) -> Origin:
+        """Bring to the disk what was made for a link, or make it again where the recipe is still ours."""
+        if made_by == recipe(link.kind, self._rules):
+            return await self._find_or_make(link.kind, link.key, link.version, made_by)
+        if await self._take_from_store(link.rendition_id):
+            return Origin.STORE
+        raise SourceReplaced
 
     async def _find_or_make(self, kind: Kind, key: Key, version: str, made_by: str) -> Origin:
         name = rendition_id(kind, key, version, made_by)
         if await self._take_from_store(name):
             return Origin.STORE
-        with self._cache.draft() as draft, self._cache.draft() as target:
+        with self._place(), self._cache.draft() as draft, self._cache.draft() as target:
             source = await self._fetch(key, version, draft)
             try:
                 verdict: Verdict = await self._workers.run(check, kind, draft, target, self._rules)
@@ -203,12 +234,23 @@ class Renditions:
             await self._keep(name, target, verdict)
         return Origin.SOURCE
 
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """Count who makes something; one too many is Busy before its source is even asked for."""
+        if self._makings >= self._max_makings:
+            raise Busy
+        self._makings += 1
+        try:
+            yield
+        finally:
+            self._makings -= 1
+
     async def _keep(self, name: str, frame: Path, verdict: Verdict) -> None:
         """Keep a frame in the store and on disk; where somebody else was first, theirs is the one."""
         media_type = verdict.media_type if isinstance(verdict, Made) else "application/octet-stream"
         try:
             first = await self._store.put_new(_in_store(name), frame, media_type=media_type)
-        except StoreAway:
+        except (StoreAway, DiskFull):
             self.store_takes_writes = False
             telemetry.log.warning("rendition.not_stored", rendition=name)
         else:

@@ -1,9 +1,8 @@
 """A GET for a link, from the request to the last byte."""
 
-import asyncio
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,15 +12,13 @@ from proxy.delivery.answers import Visit, answer, not_modified
 from proxy.delivery.hits import Hits
 from proxy.delivery.links import Link, Links
 from proxy.delivery.mint import Mint
+from proxy.delivery.newest import Newest
 from proxy.delivery.renditions import Rendition, Renditions
+from proxy.delivery.rules import PrefixRules
 from proxy.delivery.verdicts import Refused
-from proxy.errors import LinkExpired, Malformed, NotFound, SourceReplaced, StoreAway
+from proxy.errors import LinkExpired, Malformed, NotFound, SourceReplaced
 from proxy.media.kinds import Kind, extension_of
-from proxy.storage.store import Key, Source, Store, parse_key
-
-ALIAS_MEMO_S = 2.0
-MAX_ALIAS_MEMOS = 10_000
-STALE_AFTER_S = 0.5
+from proxy.storage.store import Key, Source, parse_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,11 +28,11 @@ class Serve:
     links: Links
     renditions: Renditions
     mint: Mint
-    store: Store
+    newest: Newest
+    rules: PrefixRules
     hits: Hits
     alias_prefixes: tuple[str, ...]
     clock: Callable[[], float]
-    _memo: dict[Key, tuple[float, Source | None]] = field(default_factory=dict)
 
     async def link(self, request: Request) -> Response:
         """`GET/HEAD /m/<tag>/<token>/<name>`: all that refuses cheaply stands first."""
@@ -68,7 +65,7 @@ class Serve:
             link, source, rendition = await self._resolve(kind, parse_key(text))
         except Malformed as error:
             raise NotFound from error
-        cache_control = source.cache_control or http.cache_control(link.sharing, http.ALIAS_MAX_AGE_S)
+        cache_control = self.rules.alias_cache_control(source.key, source.cache_control)
         return answer(visit, link, rendition, self._given(link, cache_control))
 
     def _given(self, link: Link, cache_control: str) -> dict[str, str]:
@@ -92,10 +89,10 @@ class Serve:
     async def _newest(self, kind: Kind, key: Key) -> tuple[Link, Source, Rendition]:
         """Open what a key names now; one that is replaced between two looks is looked at once more."""
         try:
-            return await self._opened(kind, await self._find(key))
+            return await self._opened(kind, await self.newest.find(key))
         except SourceReplaced:
-            self._memo.pop(key, None)
-            return await self._opened(kind, await self._find(key))
+            self.newest.forget(key)
+            return await self._opened(kind, await self.newest.find(key))
 
     async def _opened(self, kind: Kind, source: Source) -> tuple[Link, Source, Rendition]:
         verdict = await self.renditions.judge(kind, source)
@@ -103,29 +100,3 @@ class Serve:
             raise verdict.error()
         link = self.mint.link_of(kind, source, verdict)
         return link, source, await self.renditions.open(link)
-
-    async def _find(self, key: Key) -> Source:
-        """Ask the store at most every two seconds; a stale answer serves only while the store is away (RFC 5861).
-
-        Who has a stale answer does not wait long for a store that hangs.
-        """
-        asked_at, known = self._memo.get(key, (-ALIAS_MEMO_S, None))
-        if self.clock() - asked_at >= ALIAS_MEMO_S:
-            try:
-                async with asyncio.timeout(STALE_AFTER_S if key in self._memo else None):
-                    known = await self.store.find(key)
-            except NotFound:
-                known = None
-            except (StoreAway, TimeoutError):
-                if key not in self._memo:
-                    raise
-            self._remember(key, known)
-        if known is None:
-            raise NotFound
-        return known
-
-    def _remember(self, key: Key, source: Source | None) -> None:
-        self._memo.pop(key, None)
-        if len(self._memo) >= MAX_ALIAS_MEMOS:
-            del self._memo[next(iter(self._memo))]
-        self._memo[key] = (self.clock(), source)

@@ -26,6 +26,9 @@ TASKS_PER_WORKER: Final = 500
 NICENESS: Final = 5
 STUCK_AFTER_S: Final = 5.0
 """A pool that is so late past the time limit has lost its locks with a killed worker, and is replaced whole."""
+IDLE_S: Final = 60.0
+"""Then the processes end: most workers of a host serve hits, and each idle decoder keeps what it took (25 MB measured
+after 12 megapixels). They start with the first task, and again with the next."""
 SLOT_WAIT_S: Final = 120.0
 """How long a task waits for one of the host's slots while other processes hold them."""
 MB: Final = 1_000_000
@@ -50,13 +53,24 @@ class Workers:
     only then.
     """
 
-    def __init__(self, *, slots: int, queue: int, time_limit_s: float, memory_bytes: int, slots_dir: Path) -> None:
+    def __init__(  # noqa: PLR0913 - the bounds of the pool, each of them needed
+        self,
+        *,
+        slots: int,
+        queue: int,
+        time_limit_s: float,
+        memory_bytes: int,
+        slots_dir: Path,
+        idle_s: float = IDLE_S,
+    ) -> None:
         slots_dir.mkdir(parents=True, exist_ok=True)
         self._slots = slots
         self._slot_files = [slots_dir / str(number) for number in range(slots)]
         self._queue = queue
         self._time_limit_s = time_limit_s
         self._memory_bytes = memory_bytes
+        self._idle_s = idle_s
+        self._rest: asyncio.TimerHandle | None = None
         self._free = asyncio.Semaphore(slots)
         self._waiting = 0
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -69,10 +83,6 @@ class Workers:
     def memory_is_limited(self) -> bool:
         """RLIMIT_AS is accepted and not enforced on macOS (getrlimit(2) there)."""
         return sys.platform.startswith("linux")
-
-    async def warm(self) -> None:
-        """Start the processes now rather than with the first task."""
-        await self.run(os.getpid)
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a function that can be imported by name.
@@ -98,6 +108,8 @@ class Workers:
     def close(self) -> None:
         """End the processes; whoever still waits is told Busy."""
         self._closed = True
+        if self._rest is not None:
+            self._rest.cancel()
         for future in tuple(self._futures):
             future.cancel()  # type: ignore[no-untyped-call]  # pebble leaves it unannotated
         with self._pool_lock:
@@ -109,6 +121,14 @@ class Workers:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # a caller that was cancelled no longer asks for it
+        if self._rest is not None:
+            self._rest.cancel()
+        self._rest = asyncio.get_running_loop().call_later(self._idle_s, self._end_idle)
+
+    def _end_idle(self) -> None:
+        if not self._tasks and self._pool is not None:
+            pool, self._pool = self._pool, None
+            asyncio.get_running_loop().run_in_executor(None, _end, pool)
 
     async def _in_slot(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:

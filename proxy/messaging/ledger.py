@@ -52,7 +52,7 @@ class Ledger:
         Raises:
             Malformed: the id has been used.
         """
-        await self._database.write(partial(self._begin, entry))
+        await self._database.write(partial(self._begin, entry), idempotent=False)
 
     async def finish(self, message_id: str, outcome: Outcome) -> None:
         """Write down what became of the post, and take up statuses that were faster than its answer.
@@ -60,9 +60,9 @@ class Ledger:
         Raises:
             NotFound: no message was begun under this id.
         """
-        await self._database.write(partial(self._finish, message_id, outcome))
+        await self._database.write(partial(self._finish, message_id, outcome), idempotent=True)
         if isinstance(outcome, Accepted):
-            await self._database.write(partial(self._settle, {outcome.message_id}))
+            await self._database.write(partial(self._settle, {outcome.message_id}), idempotent=True)
 
     async def record(self, statuses: Sequence[Status]) -> int:
         """Keep statuses in any order, any number of times; gives how many were new.
@@ -73,9 +73,9 @@ class Ledger:
         if not statuses:
             return 0
         # every process goes through messages in one order, so that none waits for a row in a circle
-        ordered = sorted(statuses, key=lambda status: (status.message_id, rank(status.status)))
-        new = await self._database.write(partial(self._keep, ordered))
-        await self._database.write(partial(self._settle, {status.message_id for status in ordered}))
+        ordered = sorted(statuses, key=_place)
+        new = await self._database.write(partial(self._keep, ordered), idempotent=True)
+        await self._database.write(partial(self._settle, {status.message_id for status in ordered}), idempotent=True)
         return new
 
     async def message(self, message_id: str) -> LedgerMessage | None:
@@ -151,8 +151,8 @@ class Ledger:
             "error_details": details,
             "recorded_at": self._now(),
         }
-        once = _INSERTS[connection.dialect.name](history).values(row).on_conflict_do_nothing()
-        return connection.execute(once).rowcount == 1
+        once = _INSERTS[connection.dialect.name](history).values(row).on_conflict_do_nothing().returning(history.c.id)
+        return connection.scalar(once) is not None
 
     def _adopt(self, message_id: str, provider_message_id: str, connection: Connection) -> None:
         """Give a message whose answer was lost the provider's id: a webhook that names it proves that it was taken."""
@@ -197,6 +197,10 @@ class Ledger:
                         updated_at=self._now(),
                     )
                 )
+
+
+def _place(status: Status) -> tuple[str, int, str]:
+    return status.message_id, rank(status.status), status.recipient or ""
 
 
 def _columns_of(outcome: Outcome, connection: Connection) -> dict[str, Any]:

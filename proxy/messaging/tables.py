@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from proxy.media.kinds import Kind
 from proxy.messaging.entries import Fate, LedgerMessage, LedgerStatus
-from proxy.messaging.statuses import State
+from proxy.messaging.statuses import State, rank
 
 
 class Utc(TypeDecorator[datetime]):
@@ -93,9 +93,11 @@ def read_messages(query: Select[Any], connection: Connection) -> tuple[LedgerMes
 
 
 def read_histories(provider_message_ids: Sequence[str], connection: Connection) -> dict[str | None, list[LedgerStatus]]:
+    """Tell each history in the order of its events; WhatsApp's clock has seconds, and much happens within one."""
     query = select(statuses).where(statuses.c.provider_message_id.in_(provider_message_ids))
     found = defaultdict[str | None, list[LedgerStatus]](list)
-    for row in connection.execute(query.order_by(statuses.c.at, statuses.c.id)):
+    rows = connection.execute(query.order_by(statuses.c.at, statuses.c.recipient_hash)).all()
+    for row in sorted(rows, key=lambda row: (row.at, rank(State(row.status)))):
         found[row.provider_message_id].append(
             LedgerStatus(
                 status=State(row.status),

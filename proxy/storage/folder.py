@@ -1,23 +1,23 @@
 """The door to a folder: a file is a source, and the hash of its bytes is its version."""
 
-import asyncio
 import errno
 import os
 import stat
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO
 from uuid import uuid4
 
 from proxy.errors import DiskFull, Malformed, MedialinkError, NotFound, SourceReplaced, StoreAway, TooLarge
-from proxy.storage.hashes import Memo, copy_hashed
-from proxy.storage.store import RESERVED_PREFIX, Key, Source, check_key
+from proxy.storage.arrival import Arrival, arriving
+from proxy.storage.hashes import Memo, read_hashed
+from proxy.storage.store import RESERVED_PREFIX, Key, Progress, Source, check_key, unheard
+from proxy.storage.threads import Threads
 
 THREADS = 4
 STALE_AFTER_NS = 3600 * 10**9
@@ -31,8 +31,6 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG}
 _NO_PLACE = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENOTEMPTY, errno.ENAMETOOLONG}
 
-T = TypeVar("T")
-
 
 class FolderStore:
     """Never leaves its root: each segment of a key is opened by itself, and a symlink is not followed."""
@@ -45,59 +43,60 @@ class FolderStore:
         """
         self._root = root
         self._memo = Memo(clock_ns)
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="folder-store")
+        self._threads = Threads(threads, "folder-store")
         with _translated():
             root.mkdir(parents=True, exist_ok=True)
         self._sweep(clock_ns() - STALE_AFTER_NS)
 
     async def find(self, key: Key) -> Source:
-        return await self._run(partial(self._find, key))
+        return await self._threads.run(partial(self._find, key))
 
-    async def fetch(self, source_key: Key, version: str | None, into: BinaryIO, *, max_bytes: int) -> Source:
-        return await self._run(partial(self._fetch, source_key, version, into, max_bytes))
+    async def fetch(
+        self, source_key: Key, version: str | None, into: BinaryIO, *, max_bytes: int, progress: Progress = unheard
+    ) -> Source:
+        with arriving(into, progress) as arrival:
+            return await self._threads.run(partial(self._fetch, source_key, version, max_bytes, arrival))
 
     async def put(self, key: Key, body: Path, *, media_type: str) -> Source:
         del media_type  # a folder keeps no types: they are told from the bytes
-        return await self._run(partial(self._put, key, body))
+        return await self._threads.run(partial(self._put, key, body))
 
     async def put_new(self, key: Key, body: Path, *, media_type: str) -> bool:
         del media_type
-        return await self._run(partial(self._put_new, key, body))
+        return await self._threads.run(partial(self._put_new, key, body))
 
     async def check(self) -> None:
-        await self._run(self._check)
+        await self._threads.run(self._check)
 
     async def close(self) -> None:
-        await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
-
-    async def _run(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        await self._threads.close()
 
     def _find(self, key: Key) -> Source:
         with self._opened(key, missing=NotFound()) as file:
             seen = os.fstat(file)
             return _source(key, self._version(file, seen), seen)
 
-    def _fetch(self, key: Key, version: str | None, into: BinaryIO, max_bytes: int) -> Source:
+    def _fetch(self, key: Key, version: str | None, max_bytes: int, arrival: Arrival) -> Source:
+        """Copy one version. It is hashed before a byte of it is announced: readers may take it as it comes."""
         with self._opened(key, missing=NotFound() if version is None else SourceReplaced()) as file:
             seen = os.fstat(file)
-            if version is not None and self._memo.get(seen) not in {None, version}:
+            found = self._version(file, seen)
+            if version not in {None, found}:
                 raise SourceReplaced
             if seen.st_size > max_bytes:
-                if version is not None and self._version(file, seen) != version:
-                    raise SourceReplaced
                 raise TooLarge(size_bytes=seen.st_size, limit_bytes=max_bytes)
-            found = copy_hashed(file, seen.st_size, into)
-            if version is not None and found != version:
-                raise SourceReplaced
+            source = _source(key, found, seen)
+            arrival.begin(source)
+            os.lseek(file, 0, os.SEEK_SET)
+            if read_hashed(file, seen.st_size, arrival.append) != found:
+                raise SourceReplaced if version is not None else StoreAway
             self._settle(file, seen, found)
-            into.flush()
-            return _source(key, found, seen)
+            return source
 
     def _version(self, file: int, seen: os.stat_result) -> str:
         known = self._memo.get(seen)
         if known is None:
-            known = copy_hashed(file, seen.st_size, None)
+            known = read_hashed(file, seen.st_size)
             self._settle(file, seen, known)
         return known
 
@@ -152,7 +151,7 @@ class FolderStore:
             written = os.open(draft, _CREATE, 0o666, dir_fd=drafts)  # the umask decides who else may read
             try:
                 with open(written, "wb") as file:  # noqa: PTH123 # a descriptor has no path
-                    version = copy_hashed(given.fileno(), os.fstat(given.fileno()).st_size, file)
+                    version = read_hashed(given.fileno(), os.fstat(given.fileno()).st_size, file.write)
                     file.flush()
                     os.fsync(written)
                     source = _source(key, version, os.fstat(written))

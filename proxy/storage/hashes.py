@@ -4,7 +4,6 @@ import hashlib
 import os
 from collections.abc import Callable
 from threading import Lock
-from typing import BinaryIO
 
 MEMO_ENTRIES = 50_000
 CHUNK_BYTES = 1 << 20
@@ -13,13 +12,13 @@ SETTLED_AFTER_NS = 2 * 10**9
 git calls such an entry racily clean (git's Documentation/technical/racy-git)."""
 
 
-def copy_hashed(file: int, size_bytes: int, into: BinaryIO | None) -> str:
-    """Read so many bytes, write what was read, and name it: `h:<sha-256 hex>`."""
+def read_hashed(file: int, size_bytes: int, write: Callable[[bytes], object] | None = None) -> str:
+    """Read so many bytes, hand on what was read, and name it: `h:<sha-256 hex>`."""
     digest = hashlib.sha256()
     while size_bytes and (chunk := os.read(file, min(size_bytes, CHUNK_BYTES))):
         digest.update(chunk)
-        if into is not None:
-            into.write(chunk)
+        if write is not None:
+            write(chunk)
         size_bytes -= len(chunk)
     return f"h:{digest.hexdigest()}"
 

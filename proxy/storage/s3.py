@@ -2,31 +2,34 @@
 
 import asyncio
 import os
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
-from boto3.session import Session
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from proxy.errors import Malformed, NotFound, SourceReplaced, StoreAway, TooLarge
-from proxy.storage.answers import copy_whole, source_of, versions_of
+from proxy.errors import Malformed, NotFound, SourceReplaced, StoreAway
+from proxy.storage.answers import source_of, versions_of
+from proxy.storage.arrival import arriving
+from proxy.storage.client import open_client
+from proxy.storage.digests import Digest, check_digest, digest_told, gives_md5_etags, metadata_of
 from proxy.storage.foreign import code_of, status_of, translated
-from proxy.storage.store import MAX_KEY_BYTES, Key, Source, check_key, reserved_key
+from proxy.storage.hedge import Hedges
+from proxy.storage.parts import Parts
+from proxy.storage.store import MAX_KEY_BYTES, Key, Progress, Source, check_key, reserved_key, unheard
+from proxy.storage.threads import Threads
 
 if TYPE_CHECKING:
-    from types_boto3_s3 import S3Client
     from types_boto3_s3.type_defs import GetObjectRequestTypeDef
 
 PROBE = reserved_key("probe/if-none-match")
+LOOK_LIMIT_S = 5.0
+"""For `find` and `check`, of which each may take two requests: enough for a store that takes two seconds for each."""
 
 T = TypeVar("T")
 
@@ -44,6 +47,7 @@ class S3Settings:
     total_timeout_s: float = 60.0
     attempts: int = 3
     threads: int = 16
+    """So many for looks, and so many for bodies."""
 
 
 class S3Store:
@@ -59,9 +63,12 @@ class S3Store:
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._timeout_s = settings.total_timeout_s
         self._honours: bool | None = None
-        self._threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="s3-store")
+        self._bodies = Threads(settings.threads, "s3-bodies")
+        self._looks = Threads(settings.threads, "s3-looks")  # bodies that take long must not keep anybody from a look
+        self._hedges = Hedges(self._bodies)
         with translated():
-            self._client = _client(settings)
+            self._client = open_client(settings)
+        self._md5_etags = gives_md5_etags(self._client.meta.endpoint_url, bucket)
 
     @property
     def honours_if_none_match(self) -> bool | None:
@@ -69,61 +76,76 @@ class S3Store:
         return self._honours
 
     async def find(self, key: Key) -> Source:
-        return await self._run(partial(self._find, key))
+        return await self._look(partial(self._find, key))
 
-    async def fetch(self, source_key: Key, version: str | None, into: BinaryIO, *, max_bytes: int) -> Source:
-        give_up_at = time.monotonic() + self._timeout_s
-        return await self._run(partial(self._fetch, source_key, version, into, max_bytes, give_up_at))
+    async def fetch(
+        self, source_key: Key, version: str | None, into: BinaryIO, *, max_bytes: int, progress: Progress = unheard
+    ) -> Source:
+        opens = partial(self._opened, self._name(source_key))
+        with arriving(into, progress) as arrival:
+            parts = Parts(key=source_key, version=version, max_bytes=max_bytes, open_part=opens, arrival=arrival)
+            async with _limit(self._timeout_s):
+                source, answer = await parts.bring(self._hedges)
+                if digest := digest_told(source_key, answer, md5_etags=self._md5_etags):
+                    await self._bodies.run(partial(_check, Path(into.name), digest))
+            return source
 
     async def put(self, key: Key, body: Path, *, media_type: str) -> Source:
-        return await self._run(partial(self._put, key, body, media_type))
+        return await self._write(partial(self._put, key, body, media_type))
 
     async def put_new(self, key: Key, body: Path, *, media_type: str) -> bool:
         """Write unless the key is taken.
 
-        Where the store ignores If-None-Match, two writers at the very same moment may both be told that they won.
+        Where the store ignores If-None-Match, two writers at the very same moment may both be told that they won;
+        what the two have made by one recipe is the same.
         A retry after a lost answer may be told that it lost, against itself: the bytes there are whole in any case.
         """
-        return await self._run(partial(self._put_new, key, body, media_type))
+        return await self._write(partial(self._put_new, key, body, media_type))
 
     async def check(self) -> None:
-        await self._run(self._check)
+        await self._look(self._check)
 
     async def close(self) -> None:
-        await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
+        await self._bodies.close()
+        await self._looks.close()
         self._client.close()
 
-    async def _run(self, work: Callable[[], T]) -> T:
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        except TimeoutError as error:
-            raise StoreAway from error
+    async def _look(self, work: Callable[[], T]) -> T:
+        async with _limit(min(LOOK_LIMIT_S, self._timeout_s)):
+            return await self._looks.run(work)
+
+    async def _write(self, work: Callable[[], T]) -> T:
+        async with _limit(self._timeout_s):
+            return await self._bodies.run(work)
 
     def _find(self, key: Key) -> Source:
         name = self._name(key)
         with self._reading(name, NotFound()):
-            return source_of(key, self._client.head_object(Bucket=self._bucket, Key=name))
+            answer = self._client.head_object(Bucket=self._bucket, Key=name)
+            return source_of(key, answer, size_bytes=answer["ContentLength"])
 
-    def _fetch(self, key: Key, version: str | None, into: BinaryIO, max_bytes: int, give_up_at: float) -> Source:
-        name = self._name(key)
+    @contextmanager
+    def _opened(self, name: str, version: str | None, first: int, last: int) -> Iterator[Mapping[str, Any]]:
         with self._reading(name, NotFound() if version is None else SourceReplaced()):
-            answer = self._client.get_object(**self._get(name, version))
-            with closing(answer["Body"]) as body:
-                # SeaweedFS 4.48 answers with the newest bytes when an unversioned bucket is asked for a version.
-                if version is not None and version not in versions_of(answer):
-                    raise SourceReplaced
-                source = source_of(key, answer, version)
-                if source.size_bytes > max_bytes:
-                    raise TooLarge(size_bytes=source.size_bytes, limit_bytes=max_bytes)
-                copy_whole(body, source.size_bytes, into, give_up_at)
-            return source
+            wanted = self._get(name, version)
+            wanted["Range"] = f"bytes={first}-{last}"
+            try:
+                answer = self._client.get_object(**wanted)
+            except ClientError as error:
+                if first or status_of(error) != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                    raise
+                del wanted["Range"]  # no range fits the empty object (RFC 9110, 14.1.2)
+                answer = self._client.get_object(**wanted)
+            with closing(answer["Body"]):
+                yield answer
 
     def _put(self, key: Key, body: Path, media_type: str) -> Source:
         name = self._name(key)
         with body.open("rb") as file, translated():
             size_bytes = os.fstat(file.fileno()).st_size
-            answer = self._client.put_object(Bucket=self._bucket, Key=name, Body=file, ContentType=media_type)
+            answer = self._client.put_object(
+                Bucket=self._bucket, Key=name, Body=file, ContentType=media_type, Metadata=metadata_of(key, file)
+            )
             modified_at = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
             return Source(key=key, version=versions_of(answer)[0], size_bytes=size_bytes, modified_at=modified_at)
 
@@ -133,7 +155,7 @@ class S3Store:
             if self._honours is None:
                 self._honours = self._probe()
             if self._honours:
-                return self._write_new(name, file, media_type)
+                return self._write_new(name, file, media_type, metadata_of(key, file))
         if self._version_there(key) is not None:
             return False
         return self._put(key, body, media_type).version == self._version_there(key)
@@ -148,15 +170,22 @@ class S3Store:
         """Put one object as new, twice: GCS is said to ignore the header (aws-sdk-java-v2#6055); 501 refuses it."""
         name = self._name(PROBE)
         try:
-            return not (self._write_new(name, b"", "text/plain") and self._write_new(name, b"", "text/plain"))
+            return not (self._write_new(name, b"", "text/plain", {}) and self._write_new(name, b"", "text/plain", {}))
         except ClientError as error:
             if status_of(error) == HTTPStatus.NOT_IMPLEMENTED:
                 return False
             raise
 
-    def _write_new(self, name: str, body: BinaryIO | bytes, media_type: str) -> bool:
+    def _write_new(self, name: str, body: BinaryIO | bytes, media_type: str, metadata: dict[str, str]) -> bool:
         try:
-            self._client.put_object(Bucket=self._bucket, Key=name, Body=body, ContentType=media_type, IfNoneMatch="*")
+            self._client.put_object(
+                Bucket=self._bucket,
+                Key=name,
+                Body=body,
+                ContentType=media_type,
+                Metadata=metadata,
+                IfNoneMatch="*",
+            )
         except ClientError as error:
             if code_of(error) in {"PreconditionFailed", "ConditionalRequestConflict"}:
                 return False
@@ -206,21 +235,16 @@ class S3Store:
         return name
 
 
-def _client(settings: S3Settings) -> "S3Client":
-    config = Config(
-        signature_version="s3v4",
-        s3={"addressing_style": "path" if settings.endpoint_url else "auto"},
-        # GCS, R2, B2 and old MinIO refuse the checksums that botocore 1.36 adds (boto3#4392, #4400; s3transfer#327).
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-        max_pool_connections=settings.threads,
-        connect_timeout=settings.connect_timeout_s,
-        read_timeout=settings.read_timeout_s,
-        retries={"mode": "standard", "total_max_attempts": settings.attempts},
-    )
-    session = Session(
-        aws_access_key_id=settings.access_key_id,
-        aws_secret_access_key=settings.secret_access_key,
-        region_name=settings.region,
-    )
-    return session.client("s3", endpoint_url=settings.endpoint_url, config=config)
+def _check(file: Path, digest: Digest) -> None:
+    with translated():
+        check_digest(file, digest)
+
+
+@asynccontextmanager
+async def _limit(limit_s: float) -> AsyncIterator[None]:
+    """Wait so long for the store; whoever waits in it is hung up on."""
+    try:
+        async with asyncio.timeout(limit_s):
+            yield
+    except TimeoutError as error:
+        raise StoreAway from error

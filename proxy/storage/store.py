@@ -1,6 +1,7 @@
 """What a store is: the protocol that every door to one keeps, and the values that pass through it."""
 
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -83,8 +84,19 @@ class Source:
     cache_control: str | None = None
 
 
+Progress = Callable[[Source, int], None]
+"""Hears of a body that arrives: what it is, and how many of its bytes lie whole from the start of the file."""
+
+
+def unheard(_source: Source, _arrived_bytes: int) -> None:
+    """Hear of a body that arrives, and do nothing."""
+
+
 class Store(Protocol):
-    """Every door raises StoreAway when the store does not answer, and DiskFull when it has no room."""
+    """Every door raises StoreAway when the store does not answer, and DiskFull when it has no room.
+
+    It raises Busy at once when too many calls wait for it already.
+    """
 
     async def find(self, key: Key) -> Source:
         """Look at the newest version.
@@ -93,13 +105,21 @@ class Store(Protocol):
             NotFound: there is no such key.
         """
 
-    async def fetch(self, source_key: Key, version: str | None, into: BinaryIO, *, max_bytes: int) -> Source:
-        """Write one version's bytes to an open file; None means the newest.
+    async def fetch(
+        self, source_key: Key, version: str | None, into: BinaryIO, *, max_bytes: int, progress: Progress = unheard
+    ) -> Source:
+        """Write one version's bytes to a file that was opened by its path; None means the newest.
+
+        They are written in place from the file's start, past its buffer and its position. `progress` is called from
+        any thread, one call at a time: with 0 as soon as the source is known and before any of it is read, then with
+        more and more. It must be quick and wait for nobody. The bytes are known to be right only when this returns.
+        Once it has returned or raised, nothing is written and nobody is told any more.
 
         Raises:
             NotFound: there is no such key (asked without a version).
-            SourceReplaced: that version is gone.
-            TooLarge: it is over max_bytes; nothing past the limit is written.
+            SourceReplaced: that version is gone, or went while it was read.
+            TooLarge: it is over max_bytes; nothing is written.
+            Whatever `progress` raises.
         """
 
     async def put(self, key: Key, body: Path, *, media_type: str) -> Source:

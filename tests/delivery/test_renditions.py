@@ -13,12 +13,13 @@ from proxy.delivery.cache import DiskCache
 from proxy.delivery.links import Link, Links
 from proxy.delivery.mint import Mint
 from proxy.delivery.renditions import FORGET_REFUSAL_AFTER_S, Origin, Renditions
+from proxy.delivery.rules import parse_rules
 from proxy.delivery.verdicts import Refused
 from proxy.errors import Busy, DecodeLimit, SourceReplaced, StoreAway, TypeRefused
 from proxy.media.checker import recipe
 from proxy.media.kinds import AsIs, ImageRules, Kind, Made
 from proxy.storage.folder import FolderStore
-from proxy.storage.store import Key, Source
+from proxy.storage.store import Key, Progress, Source, unheard
 
 RULES = ImageRules()
 PDF = b"%PDF-1.7\n" + b"x" * 500
@@ -32,9 +33,11 @@ class CountingStore(FolderStore):
         self.fetched: list[str] = []
         self.read_only = False
 
-    async def fetch(self, source_key: Key, version: str | None, into: BinaryIO, *, max_bytes: int) -> Source:
+    async def fetch(
+        self, source_key: Key, version: str | None, into: BinaryIO, *, max_bytes: int, progress: Progress = unheard
+    ) -> Source:
         self.fetched.append(source_key)
-        return await super().fetch(source_key, version, into, max_bytes=max_bytes)
+        return await super().fetch(source_key, version, into, max_bytes=max_bytes, progress=progress)
 
     async def put_new(self, key: Key, body: Path, *, media_type: str) -> bool:
         if self.read_only:
@@ -77,7 +80,7 @@ class Room:
     clock: Clock = field(default_factory=Clock)
     hosts: int = 0
 
-    def host(self, wait_limit_s: float = 30.0, rules: ImageRules = RULES) -> Renditions:
+    def host(self, wait_limit_s: float = 30.0, rules: ImageRules = RULES, max_makings: int = 100) -> Renditions:
         """Another host: the same store, a disk of its own."""
         self.hosts += 1
         workers: Any = self.workers
@@ -87,6 +90,7 @@ class Room:
             workers=workers,
             rules=rules,
             max_source_bytes=50_000_000,
+            max_makings=max_makings,
             wait_limit_s=wait_limit_s,
             clock=self.clock,
         )
@@ -251,6 +255,23 @@ def test_what_is_under_way_ends_with_the_room_and_leaves_nothing(tell: Callable[
     tell(story)
 
 
+def test_one_too_many_is_busy_before_its_source_is_fetched(tell: Callable[[Story], None]) -> None:
+    async def story(room: Room) -> None:
+        renditions = room.host(max_makings=1)
+        first, second = await room.put("a.pdf", PDF), await room.put("b.pdf", PDF)
+        room.workers.gate.clear()
+        asking = asyncio.create_task(renditions.judge(Kind.DOCUMENT, first))
+        await room.workers.begun.acquire()
+        with pytest.raises(Busy):
+            await renditions.judge(Kind.DOCUMENT, second)
+        assert "b.pdf" not in room.store.fetched
+        room.workers.gate.set()
+        assert isinstance(await asking, AsIs)
+        assert isinstance(await renditions.judge(Kind.DOCUMENT, second), AsIs)
+
+    tell(story)
+
+
 def test_a_source_that_is_replaced_meanwhile_is_looked_at_once_more(
     tell: Callable[[Story], None], light_jpeg: bytes
 ) -> None:
@@ -260,6 +281,7 @@ def test_a_source_that_is_replaced_meanwhile_is_looked_at_once_more(
             renditions=room.host(),
             links=Links({1: bytes(32)}),
             rules=RULES,
+            prefix_rules=parse_rules(""),
             public_url="https://media.example.com",
             clock=room.clock,
         )
@@ -312,7 +334,7 @@ def test_who_comes_second_takes_the_rendition_of_the_first(tell: Callable[[Story
             assert isinstance(verdict, Made)
             rendition = await host.open(link_of(Kind.IMAGE, source, verdict))
             with rendition.body as body:
-                bodies.append(body.read(0, body.size_bytes))
+                bodies.append(await body.piece(0, body.size_bytes))
         assert bodies[0] == bodies[1]
         assert len([key for key in room.store.fetched if key.startswith(".medialink/")]) >= 3
 

@@ -32,12 +32,14 @@ class Fault(StrEnum):
     """No answer comes until the fault is over; then all of them do."""
     STALLED = "stalled"
     """The head and half of a body come, and then nothing."""
+    PAUSED = "paused"
+    """Half of a body comes, and the rest of it when the fault is over."""
     TRUNCATED = "truncated"
     """The head and half of a body come, and the connection ends."""
     UNMEASURED = "unmeasured"
     """A body comes without its length, so that an end is no proof of a whole."""
     SHORT = "short"
-    """The length that is said is less than there is, and so is the body: only a checksum can tell."""
+    """Less comes than was asked for, and length and range agree with it: the size behind the range tells."""
     SLOW_DOWN = "slow-down"
     """503 SlowDown."""
     FORBIDDEN = "forbidden"
@@ -53,7 +55,7 @@ _SAID = {
     Fault.FORBIDDEN: (HTTPStatus.FORBIDDEN, "InvalidAccessKeyId"),
     Fault.READ_ONLY: (HTTPStatus.FORBIDDEN, "AccessDenied"),
 }
-_OF_A_BODY = {Fault.STALLED, Fault.TRUNCATED, Fault.UNMEASURED, Fault.SHORT}
+_OF_A_BODY = {Fault.STALLED, Fault.PAUSED, Fault.TRUNCATED, Fault.UNMEASURED, Fault.SHORT}
 
 
 class FaultyS3:
@@ -198,8 +200,10 @@ class _Forward(BaseHTTPRequestHandler):
         given.append(("Last-Modified", LONG_AGO))
         broken = fault if fault in _OF_A_BODY and self.command == "GET" else None
         self._say(HTTPStatus(answer.status), given, content, broken)
-        if broken is Fault.STALLED:
+        if broken in {Fault.STALLED, Fault.PAUSED}:
             over.wait()
+        if broken is Fault.PAUSED:
+            self.wfile.write(content[len(content) // 2 :])
 
     def _say(
         self, status: HTTPStatus, headers: list[tuple[str, str]], content: bytes, broken: Fault | None = None
@@ -209,7 +213,9 @@ class _Forward(BaseHTTPRequestHandler):
         size = {Fault.SHORT: [str(len(part))], Fault.UNMEASURED: []}.get(broken, sizes) if broken else sizes
         self.send_response(status)
         for name, value in headers:
-            if name.lower() != "content-length":
+            if name.lower() == "content-range" and broken is Fault.SHORT:
+                self.send_header(name, _shortened(value, len(part)))
+            elif name.lower() != "content-length":
                 self.send_header(name, value)
         for value in size:
             self.send_header("Content-Length", value)
@@ -223,3 +229,10 @@ class _Forward(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is http.server's
         """Keep quiet."""
+
+
+def _shortened(content_range: str, count: int) -> str:
+    """Let a range end so many bytes after its first, of an object that is as large as ever."""
+    told, _, total = content_range.removeprefix("bytes ").partition("/")
+    first = int(told.partition("-")[0])
+    return f"bytes {first}-{first + count - 1}/{total}"

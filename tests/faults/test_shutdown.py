@@ -35,7 +35,7 @@ def start(house: "House", s3: FaultyS3, tmp_path: Path) -> Iterator[Start]:
     """Run `python -m proxy serve` over the house's store and with its keys; gives the process and its port."""
     with ExitStack() as running:
 
-        def run(workers: int = 1) -> tuple[subprocess.Popen[bytes], int]:
+        def run(workers: int = 1, **settings: str) -> tuple[subprocess.Popen[bytes], int]:
             (port,) = free_ports(1)
             keys = house.settings.link_keys
             assert keys is not None
@@ -44,7 +44,8 @@ def start(house: "House", s3: FaultyS3, tmp_path: Path) -> Iterator[Start]:
             process = running.enter_context(
                 subprocess.Popen(  # noqa: S603 - the arguments are ours
                     [sys.executable, "-m", "proxy", "serve", "--only", "delivery", "--workers", str(workers)],
-                    env=os.environ | given | own,
+                    env=os.environ | given | own | settings,
+                    stderr=running.enter_context((tmp_path / "log").open("wb")),
                 )
             )
             running.callback(process.kill)
@@ -72,6 +73,12 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes]) ->
             assert process.wait(0.05) is None
 
 
+def read_all(reader: socket.socket) -> bytes:
+    with suppress(ConnectionResetError):
+        return b"".join(iter(lambda: reader.recv(1 << 20), b""))
+    return b""
+
+
 def ask(port: int, path: str) -> socket.socket:
     """Ask, and leave it to the caller to read."""
     reader = socket.socket()
@@ -82,13 +89,14 @@ def ask(port: int, path: str) -> socket.socket:
     return reader
 
 
-def test_what_is_under_way_ends_whole_and_nothing_new_is_taken(
-    house: "House", s3: FaultyS3, start: Start, pdf: bytes
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_is_under_way_ends_whole_and_nothing_new_is_taken(  # noqa: PLR0913, PLR0917 - a house, its store, a server
+    house: "House", s3: FaultyS3, start: Start, pdf: bytes, tmp_path: Path, workers: int
 ) -> None:
     s3.put("big.pdf", BIG)
     s3.put("cold.pdf", pdf)
     big, cold = (house.link(key, "document").removeprefix(house.url) for key in ("big.pdf", "cold.pdf"))
-    process, port = start()
+    process, port = start(workers)
     with ask(port, big) as reader, ThreadPoolExecutor() as threads:
         first = reader.recv(65_536)
         with s3.breaking(Fault.HELD):
@@ -103,15 +111,39 @@ def test_what_is_under_way_ends_whole_and_nothing_new_is_taken(
     assert length is not None
     assert (int(length[1]), body) == (len(BIG), BIG)
     assert process.wait(GRACE_S) in {0, -signal.SIGTERM}
+    assert "Traceback" not in (tmp_path / "log").read_text()
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_who_still_waits_when_the_grace_is_over_is_told_to_come_again(  # noqa: PLR0913, PLR0917 - as above
+    house: "House", s3: FaultyS3, start: Start, pdf: bytes, tmp_path: Path, workers: int
+) -> None:
+    s3.put("cold.pdf", pdf)
+    cold = house.link("cold.pdf", "document").removeprefix(house.url)
+    process, port = start(workers, STORE_READ_TIMEOUT_S="60", WAIT_LIMIT_S="60")
+    with ThreadPoolExecutor() as threads, s3.breaking(Fault.HELD):
+        url = f"http://127.0.0.1:{port}{cold}"
+        waiting = threads.submit(httpx2.get, url, timeout=2 * GRACE_S, trust_env=False)
+        s3.await_gets("cold.pdf")
+        process.send_signal(signal.SIGTERM)
+        answer = waiting.result()
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "busy")
+        assert int(answer.headers["retry-after"]) > 0
+        assert answer.headers["connection"] == "close"
+        assert process.wait(GRACE_S) in {0, -signal.SIGTERM}
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
 def test_a_reader_that_stands_still_does_not_keep_it_beyond_the_grace(
-    house: "House", s3: FaultyS3, start: Start
+    house: "House", s3: FaultyS3, start: Start, tmp_path: Path, workers: int
 ) -> None:
     s3.put("big.pdf", BIG)
     big = house.link("big.pdf", "document").removeprefix(house.url)
-    process, port = start()
+    process, port = start(workers)
     with ask(port, big) as reader:
         assert reader.recv(9) == b"HTTP/1.1 "
         process.send_signal(signal.SIGTERM)
         assert process.wait(GRACE_S + PATIENCE_S / 3) in {0, -signal.SIGTERM}
+        assert len(read_all(reader)) < len(BIG)
+    assert "Traceback" not in (tmp_path / "log").read_text()

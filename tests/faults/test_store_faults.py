@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Build = Callable[..., "House"]
 
-AWAY = [Fault.STALLED, Fault.TRUNCATED, Fault.UNMEASURED, Fault.SLOW_DOWN, Fault.FORBIDDEN, Fault.REFUSED]
+AWAY = [Fault.STALLED, Fault.TRUNCATED, Fault.UNMEASURED, Fault.SHORT, Fault.SLOW_DOWN, Fault.FORBIDDEN, Fault.REFUSED]
 
 
 def cached(house: "House") -> list["Path"]:
@@ -146,7 +146,7 @@ def test_an_alias_outlives_the_credentials(
 ) -> None:
     s3.put("open/a.webp", webp)
     before = house.web.get("/image/open/a.webp").content
-    monkeypatch.setattr("proxy.delivery.serve.ALIAS_MEMO_S", 0)
+    monkeypatch.setattr("proxy.delivery.newest.FRESH_S", 0)
     with s3.breaking(Fault.FORBIDDEN):
         assert house.web.get("/image/open/a.webp").content == before
         assert s3.calls != []
@@ -240,7 +240,7 @@ def test_an_alias_that_is_known_does_not_wait_for_a_store_that_hangs(
     """One look is begun, and nobody waits for its end: the store answers only when the fault is over."""
     s3.put("open/a.webp", webp)
     before = house.web.get("/image/open/a.webp").content
-    monkeypatch.setattr("proxy.delivery.serve.ALIAS_MEMO_S", 0)
+    monkeypatch.setattr("proxy.delivery.newest.FRESH_S", 0)
     with s3.breaking(Fault.HELD):
         assert house.web.get("/image/open/a.webp").content == before
         assert len(s3.calls) == 1

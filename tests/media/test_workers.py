@@ -7,6 +7,7 @@ import resource
 import signal
 import time
 from collections.abc import Coroutine, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def test_a_defect_of_ours_comes_through_as_itself(workers: Workers) -> None:
 
 def test_a_task_that_hangs_is_killed_in_time_and_the_worker_is_replaced(workers: Workers) -> None:
     async def story() -> None:
-        await workers.warm()
+        await workers.run(os.getpid)
         began = time.monotonic()
         hanging = [outcome(hang(workers)) for _ in range(2)]
         first, second = await asyncio.gather(*hanging)
@@ -87,7 +88,7 @@ def test_a_task_that_hangs_is_killed_in_time_and_the_worker_is_replaced(workers:
 
 def test_others_do_not_notice_a_task_that_hangs(workers: Workers) -> None:
     async def story() -> None:
-        await workers.warm()
+        await workers.run(os.getpid)
         hanging = outcome(hang(workers))
         served = [await workers.run(abs, -number) for number in range(50)]
         assert served == list(range(50))
@@ -128,7 +129,7 @@ def test_a_worker_that_dies_is_a_refusal_and_is_replaced(
     workers: Workers, end: tuple[Any, ...], refusal: type[Exception]
 ) -> None:
     async def story() -> None:
-        await workers.warm()
+        await workers.run(os.getpid)
         steady = outcome(workers.run(time.sleep, 0.3))
         assert isinstance(await outcome(workers.run(*end)), refusal)
         assert await steady is None
@@ -160,7 +161,7 @@ def test_a_pool_whose_locks_are_lost_is_replaced(workers: Workers, monkeypatch: 
     monkeypatch.setattr("proxy.media.workers.STUCK_AFTER_S", 0.1)
 
     async def story() -> None:
-        await workers.warm()
+        await workers.run(os.getpid)
         lost = workers._pool._pool_manager.worker_manager.workers_channel.mutex  # type: ignore[union-attr]  # noqa: SLF001 - no other way to lose it for sure
         assert lost.acquire()
         assert isinstance(await outcome(workers.run(abs, -1)), Busy)
@@ -171,7 +172,7 @@ def test_a_pool_whose_locks_are_lost_is_replaced(workers: Workers, monkeypatch: 
 
 def test_more_than_the_queue_holds_are_busy_at_once(workers: Workers) -> None:
     async def story() -> None:
-        await workers.warm()
+        await workers.run(os.getpid)
         tasks = [outcome(workers.run(time.sleep, 0.3)) for _ in range(6)]
         first, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         assert {type(task.result()) for task in first} == {Busy}, "nobody waits to be turned away"
@@ -183,7 +184,7 @@ def test_more_than_the_queue_holds_are_busy_at_once(workers: Workers) -> None:
 
 def test_a_cancelled_waiter_frees_its_place(workers: Workers) -> None:
     async def story() -> None:
-        await workers.warm()
+        await workers.run(os.getpid)
         running = [outcome(workers.run(time.sleep, 0.3)) for _ in range(2)]
         waiting = [asyncio.ensure_future(workers.run(abs, -number)) for number in range(2)]
         await asyncio.sleep(0)
@@ -199,7 +200,7 @@ def test_a_cancelled_waiter_frees_its_place(workers: Workers) -> None:
 
 def test_cancelled_tasks_give_their_slots_back(workers: Workers) -> None:
     async def story() -> None:
-        await workers.warm()
+        await workers.run(os.getpid)
         for _ in range(3):
             running = [asyncio.ensure_future(hang(workers)) for _ in range(2)]
             await asyncio.sleep(0)
@@ -214,7 +215,7 @@ def test_cancelled_tasks_give_their_slots_back(workers: Workers) -> None:
 
 def test_closing_tells_whoever_waits(workers: Workers) -> None:
     async def story() -> None:
-        await workers.warm()
+        await workers.run(os.getpid)
         pid = await workers.run(os.getpid)
         tasks = [outcome(hang(workers)) for _ in range(4)]
         await asyncio.sleep(0)
@@ -225,6 +226,37 @@ def test_closing_tells_whoever_waits(workers: Workers) -> None:
             os.kill(pid, 0)
 
     asyncio.run(story())
+
+
+def wait_for_the_end_of(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        while True:
+            os.kill(pid, 0)
+            time.sleep(0.01)
+
+
+def test_idle_processes_end_and_the_next_task_starts_others(tmp_path: Path) -> None:
+    pool = Workers(slots=2, queue=2, time_limit_s=5.0, memory_bytes=256 * MB, slots_dir=tmp_path / "slots", idle_s=0.1)
+
+    async def story() -> None:
+        first = await pool.run(os.getpid)
+        await asyncio.to_thread(wait_for_the_end_of, first)
+        assert await pool.run(os.getpid) != first
+
+    asyncio.run(story())
+    pool.close()
+
+
+def test_processes_at_work_are_not_idle(tmp_path: Path) -> None:
+    pool = Workers(slots=1, queue=2, time_limit_s=5.0, memory_bytes=256 * MB, slots_dir=tmp_path / "slots", idle_s=0.05)
+
+    async def story() -> None:
+        first = await pool.run(os.getpid)
+        await pool.run(time.sleep, 0.3)
+        assert await pool.run(os.getpid) == first
+
+    asyncio.run(story())
+    pool.close()
 
 
 def test_a_pool_that_was_never_used_closes(tmp_path: Path) -> None:

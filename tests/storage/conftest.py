@@ -2,13 +2,11 @@
 
 from asyncio import run
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import count
+from contextlib import suppress
+from itertools import count, takewhile
 from pathlib import Path
 from socketserver import StreamRequestHandler, TCPServer, ThreadingTCPServer
-from threading import Event, Thread
+from threading import Event, Semaphore
 from typing import TYPE_CHECKING
 
 import pytest
@@ -92,70 +90,47 @@ def file_of(tmp_path: Path) -> Callable[[bytes], Path]:
 
 
 @pytest.fixture
-def running() -> Iterator[Callable[[TCPServer], str]]:
-    """Run a server in a thread until the test is over."""
-    with ExitStack() as started:
-
-        def run_server(server: TCPServer) -> str:
-            thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-            thread.start()
-            started.callback(server.server_close)
-            started.callback(thread.join)
-            started.callback(server.shutdown)
-            return f"http://127.0.0.1:{server.server_address[1]}"
-
-        yield run_server
+def into(tmp_path: Path) -> Path:
+    """Name the file that a body is taken into."""
+    return tmp_path / "into"
 
 
 @pytest.fixture
-def answering(running: Callable[[TCPServer], str]) -> Iterator[Callable[[Callable[[bytes], bytes]], str]]:
+def hang_ups() -> Semaphore:
+    """Count those who lost patience with a server that stays silent."""
+    return Semaphore(0)
+
+
+@pytest.fixture
+def answering(
+    running: Callable[[TCPServer], str], hang_ups: Semaphore
+) -> Iterator[Callable[[Callable[[bytes], bytes]], str]]:
     """Run a server that answers the head of each request with raw bytes and hangs up; after `STALL` it stays silent."""
     over = Event()
 
     def make(answer: Callable[[bytes], bytes]) -> str:
         class Answer(StreamRequestHandler):
             def handle(self) -> None:
-                head = b"".join(iter(self.rfile.readline, b"\r\n"))
+                head = b"".join(takewhile(lambda line: line not in {b"\r\n", b""}, iter(self.rfile.readline, None)))
+                if not head:
+                    return
                 said, stall, _ = answer(head).partition(b"STALL")
-                self.wfile.write(said)
-                if stall:
-                    over.wait()
+                with suppress(ConnectionError):
+                    self.wfile.write(said)
+                    if stall:
+                        self.await_hang_up()
+
+            def await_hang_up(self) -> None:
+                self.connection.settimeout(0.02)
+                while not over.is_set():
+                    try:
+                        self.connection.recv(1)
+                    except TimeoutError:
+                        continue
+                    hang_ups.release()
+                    break
 
         return running(ThreadingTCPServer(("127.0.0.1", 0), Answer))
 
     yield make
     over.set()
-
-
-@pytest.fixture
-def forgetful_url(moto_url: str, running: Callable[[TCPServer], str]) -> str:
-    """A store that ignores If-None-Match, as GCS is said to: moto behind a proxy that drops the header."""
-    host = moto_url.removeprefix("http://")
-
-    class Forward(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def forward(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            kept = {
-                name: value for name, value in self.headers.items() if name.lower() not in {"if-none-match", "expect"}
-            }
-            upstream = HTTPConnection(host, timeout=10)
-            upstream.request(self.command, self.path, body, kept)
-            answer = upstream.getresponse()
-            content = answer.read()
-            upstream.close()
-            self.send_response_only(answer.status)
-            for name, value in answer.getheaders():
-                if name.lower() not in {"connection", "transfer-encoding"}:
-                    self.send_header(name, value)
-            self.send_header("Connection", "close")
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_GET = do_HEAD = do_PUT = forward  # noqa: N815 # the names are http.server's
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 # the name is http.server's
-            """Keep quiet."""
-
-    return running(ThreadingHTTPServer(("127.0.0.1", 0), Forward))

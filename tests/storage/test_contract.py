@@ -1,16 +1,18 @@
 """What every store keeps: the same claims over a folder, and over S3 with and without versions."""
 
 import asyncio
+import os
 import sys
 from asyncio import run
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 
 import pytest
 
-from proxy.errors import Malformed, NotFound, SourceReplaced, TooLarge
-from proxy.storage.store import Key, Store, parse_key, reserved_key
+from proxy.errors import DiskFull, Malformed, NotFound, SourceReplaced, StoreAway, TooLarge
+from proxy.storage.parts import PART_BYTES
+from proxy.storage.store import Key, Source, Store, parse_key, reserved_key
+from tests.storage.bodies import MIB, body_of, fetch, take
 
 KEY = parse_key("folder/photo.jpg")
 JPEG = "image/jpeg"
@@ -30,38 +32,135 @@ AWKWARD = {
 }
 
 
-def content(store: Store, key: Key, version: str | None = None, max_bytes: int = 1 << 20) -> bytes:
-    into = BytesIO()
-    source = run(store.fetch(key, version, into, max_bytes=max_bytes))
-    assert source.size_bytes == len(into.getvalue())
-    assert version in {None, source.version}
-    return into.getvalue()
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let some MiB be many parts."""
+    monkeypatch.setattr("proxy.storage.parts.PART_BYTES", MIB // 4)
 
 
-def test_what_is_put_is_found_and_fetched(store: Store, file_of: Callable[[bytes], Path]) -> None:
+def test_what_is_put_is_found_and_fetched(store: Store, file_of: Callable[[bytes], Path], into: Path) -> None:
     put = run(store.put(KEY, file_of(b"one"), media_type=JPEG))
     found = run(store.find(KEY))
-    into = BytesIO()
-    fetched = run(store.fetch(KEY, None, into, max_bytes=3))
-    assert into.getvalue() == b"one"
+    fetched = run(take(store, KEY, into=into, max_bytes=3))
+    assert into.read_bytes() == b"one"
     assert (
         (put.key, put.version, put.size_bytes) == (found.key, found.version, found.size_bytes) == (KEY, put.version, 3)
     )
     assert fetched == found
     assert found.modified_at.utcoffset() is not None
     assert abs((put.modified_at - found.modified_at).total_seconds()) <= 1
-    assert content(store, KEY, put.version) == b"one"
+    assert fetch(store, KEY, put.version) == b"one"
 
 
 def test_a_body_of_many_chunks_arrives_whole(store: Store, file_of: Callable[[bytes], Path]) -> None:
     body = bytes(range(256)) * 10_001
     run(store.put(KEY, file_of(body), media_type=JPEG))
-    assert content(store, KEY, max_bytes=len(body)) == body
+    assert fetch(store, KEY, max_bytes=len(body)) == body
+
+
+def test_what_has_arrived_can_be_read_before_the_rest_is_there(
+    store: Store, file_of: Callable[[bytes], Path], into: Path
+) -> None:
+    body = body_of(2 * PART_BYTES + MIB + 5)
+    version = run(store.put(KEY, file_of(body), media_type=JPEG)).version
+    told: list[tuple[Source, int]] = []
+
+    def read_along(source: Source, arrived_bytes: int) -> None:
+        before = told[-1][1] if told else 0
+        with into.open("rb") as reader:
+            assert os.pread(reader.fileno(), arrived_bytes - before, before) == body[before:arrived_bytes]
+        told.append((source, arrived_bytes))
+
+    source = run(take(store, KEY, version, into=into, progress=read_along))
+    counts = [arrived_bytes for _, arrived_bytes in told]
+    assert counts == sorted(set(counts))
+    assert (counts[0], counts[-1]) == (0, len(body))
+    assert len(counts) > 10
+    assert {announced for announced, _ in told} == {source}
+    assert source.version == version
+    assert into.read_bytes() == body
+
+
+def test_the_newest_is_announced_as_what_it_is(store: Store, file_of: Callable[[bytes], Path], into: Path) -> None:
+    for body in (b"some", b""):
+        put = run(store.put(KEY, file_of(body), media_type=JPEG))
+        told: list[tuple[str, int, int]] = []
+
+        def hear(source: Source, arrived_bytes: int, told: list[tuple[str, int, int]] = told) -> None:
+            told.append((source.version, source.size_bytes, arrived_bytes))
+
+        run(take(store, KEY, into=into, progress=hear))
+        assert told == [(put.version, len(body), count) for count in ([0, len(body)] if body else [0])]
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_what_is_replaced_while_it_is_fetched_comes_whole_or_not_at_all(
+    open_again: Callable[[], Store], file_of: Callable[[bytes], Path], into: Path, *, keeps_versions: bool
+) -> None:
+    store, other = open_again(), open_again()
+    old, new = body_of(3 * MIB), body_of(3 * MIB)[::-1]
+    newer = file_of(new)
+    version = run(store.put(KEY, file_of(old), media_type=JPEG)).version
+
+    def replace(_: Source, arrived_bytes: int) -> None:
+        if arrived_bytes == 0:
+            run(other.put(KEY, newer, media_type=JPEG))
+
+    for wanted in (version, None):
+        run(store.put(KEY, file_of(old), media_type=JPEG))
+        try:
+            run(take(store, KEY, wanted, into=into, progress=replace))
+        except (SourceReplaced, StoreAway):  # SeaweedFS takes the old bytes away under their reader
+            assert not keeps_versions
+        else:
+            assert into.read_bytes() == old
+        assert fetch(store, KEY) == new
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("at_bytes", [0, 1], ids=["announced", "arriving"])
+def test_what_progress_raises_ends_the_fetch_as_it_is(
+    store: Store, file_of: Callable[[bytes], Path], into: Path, at_bytes: int
+) -> None:
+    run(store.put(KEY, file_of(body_of(3 * MIB)), media_type=JPEG))
+    for error in (DiskFull(), ValueError("mine"), OSError("mine"), TimeoutError("mine"), KeyError("mine")):
+        told: list[int] = []
+
+        def refuse(_: Source, arrived_bytes: int, told: list[int] = told, error: Exception = error) -> None:
+            told.append(arrived_bytes)
+            if arrived_bytes >= at_bytes:
+                raise error
+
+        with pytest.raises(type(error)) as caught:
+            run(take(store, KEY, into=into, progress=refuse))
+        assert caught.value is error
+        assert len(told) == at_bytes + 1
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_a_fetch_that_is_given_up_writes_nothing_more(
+    store: Store, file_of: Callable[[bytes], Path], into: Path
+) -> None:
+    run(store.put(KEY, file_of(body_of(9 * MIB)), media_type=JPEG))
+    told: list[int] = []
+
+    async def give_up() -> None:
+        fetching = asyncio.create_task(take(store, KEY, into=into, progress=lambda _, count: told.append(count)))
+        while len(told) < 2:  # noqa: ASYNC110 - told of in another thread
+            await asyncio.sleep(0)
+        fetching.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await fetching
+        seen = len(told), os.stat(into).st_blocks  # noqa: PTH116 - a look
+        await store.find(KEY)
+        assert (len(told), os.stat(into).st_blocks) == seen  # noqa: PTH116 - a look
+
+    run(give_up())
 
 
 def test_the_empty_object_is_an_object(store: Store, file_of: Callable[[bytes], Path]) -> None:
     run(store.put(KEY, file_of(b""), media_type=JPEG))
-    assert content(store, KEY, max_bytes=0) == b""
+    assert fetch(store, KEY, max_bytes=0) == b""
     assert run(store.find(KEY)).size_bytes == 0
 
 
@@ -87,18 +186,18 @@ def test_an_old_version_is_itself_or_gone(
     old = run(store.put(KEY, file_of(b"old"), media_type=JPEG)).version
     new = run(store.put(KEY, file_of(b"new"), media_type=JPEG)).version
     if keeps_versions:
-        assert content(store, KEY, old) == b"old"
+        assert fetch(store, KEY, old) == b"old"
     else:
         with pytest.raises(SourceReplaced):
-            content(store, KEY, old)
-    assert content(store, KEY, new) == b"new"
+            fetch(store, KEY, old)
+    assert fetch(store, KEY, new) == b"new"
 
 
 def test_a_version_that_the_store_never_gave_is_gone(store: Store, file_of: Callable[[bytes], Path]) -> None:
     run(store.put(KEY, file_of(b"one"), media_type=JPEG))
     for version in ("v:never-given", "e:0123", "h:0123", "x", "v:", "e:", 'e:", *', "v:null"):
         with pytest.raises(SourceReplaced):
-            content(store, KEY, version)
+            fetch(store, KEY, version)
 
 
 def test_what_is_not_there_is_not_found(store: Store, file_of: Callable[[bytes], Path]) -> None:
@@ -106,9 +205,9 @@ def test_what_is_not_there_is_not_found(store: Store, file_of: Callable[[bytes],
     with pytest.raises(NotFound):
         run(store.find(KEY))
     with pytest.raises(NotFound):
-        content(store, KEY)
+        fetch(store, KEY)
     with pytest.raises(SourceReplaced):
-        content(store, KEY, version)
+        fetch(store, KEY, version)
 
 
 def test_a_key_is_no_folder_and_no_prefix(store: Store, file_of: Callable[[bytes], Path]) -> None:
@@ -117,17 +216,20 @@ def test_a_key_is_no_folder_and_no_prefix(store: Store, file_of: Callable[[bytes
         with pytest.raises(NotFound):
             run(store.find(parse_key(text)))
         with pytest.raises(NotFound):
-            content(store, parse_key(text))
+            fetch(store, parse_key(text))
 
 
-def test_nothing_past_the_limit_is_written(store: Store, file_of: Callable[[bytes], Path]) -> None:
+def test_nothing_of_what_is_over_the_limit_is_written_or_told(
+    store: Store, file_of: Callable[[bytes], Path], into: Path
+) -> None:
+    told: list[int] = []
     source = run(store.put(KEY, file_of(b"12345"), media_type=JPEG))
     for version in (None, source.version):
-        into = BytesIO()
         with pytest.raises(TooLarge) as refused:
-            run(store.fetch(KEY, version, into, max_bytes=4))
+            run(take(store, KEY, version, into=into, max_bytes=4, progress=lambda _, arrived: told.append(arrived)))
         assert (refused.value.size_bytes, refused.value.limit_bytes) == (5, 4)
-        assert into.getvalue() == b""
+        assert into.read_bytes() == b""
+    assert told == []
 
 
 def test_awkward_keys_name_what_they_say(store: Store, file_of: Callable[[bytes], Path]) -> None:
@@ -138,7 +240,7 @@ def test_awkward_keys_name_what_they_say(store: Store, file_of: Callable[[bytes]
         versions[key] = run(store.put(key, file_of(key.encode()), media_type=JPEG)).version
     for key in keys:
         assert run(store.find(key)).key == key
-        assert content(store, key, versions[key]) == key.encode()
+        assert fetch(store, key, versions[key]) == key.encode()
 
 
 def test_composed_and_combining_forms_are_two_keys(
@@ -150,14 +252,14 @@ def test_composed_and_combining_forms_are_two_keys(
     run(store.put(composed, file_of(b"composed"), media_type=JPEG))
     with pytest.raises(NotFound):
         run(store.find(combining))
-    assert content(store, composed) == b"composed"
+    assert fetch(store, composed) == b"composed"
 
 
 def test_put_new_leaves_the_first(store: Store, file_of: Callable[[bytes], Path]) -> None:
     assert run(store.put_new(KEY, file_of(b"first"), media_type=JPEG))
     assert not run(store.put_new(KEY, file_of(b"second"), media_type=JPEG))
     assert not run(store.put_new(KEY, file_of(b"first"), media_type=JPEG))
-    assert content(store, KEY) == b"first"
+    assert fetch(store, KEY) == b"first"
 
 
 def test_one_of_many_wins_put_new(open_again: Callable[[], Store], file_of: Callable[[bytes], Path]) -> None:
@@ -171,22 +273,22 @@ def test_one_of_many_wins_put_new(open_again: Callable[[], Store], file_of: Call
 
     won = run(race())
     assert won.count(True) == 1
-    assert content(open_again(), KEY) == bodies[won.index(True)]
+    assert fetch(open_again(), KEY) == bodies[won.index(True)]
 
 
 def test_our_own_objects_are_kept_like_others(store: Store, file_of: Callable[[bytes], Path]) -> None:
     key = reserved_key("renditions/0123/body")
     assert run(store.put_new(key, file_of(b"made"), media_type=JPEG))
-    assert content(store, key) == b"made"
+    assert fetch(store, key) == b"made"
 
 
-def test_a_key_that_nobody_parsed_is_refused_again(store: Store, file_of: Callable[[bytes], Path]) -> None:
+def test_a_key_that_nobody_parsed_is_refused_again(store: Store, file_of: Callable[[bytes], Path], into: Path) -> None:
     body = file_of(b"one")
     for text in ("", "/etc/passwd", "../root", "a/../../b", "a//b", "a\\b", "a/.", ".medialink/../a", "\udcff"):
         key = Key(text)
         for call in (
             store.find(key),
-            store.fetch(key, None, BytesIO(), max_bytes=1),
+            take(store, key, into=into),
             store.put(key, body, media_type=JPEG),
             store.put_new(key, body, media_type=JPEG),
         ):

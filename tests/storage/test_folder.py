@@ -6,7 +6,6 @@ import sys
 from asyncio import run
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from io import BytesIO
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,7 +14,8 @@ import pytest
 from proxy.errors import DiskFull, Malformed, MedialinkError, NotFound, SourceReplaced, StoreAway
 from proxy.storage.folder import STALE_AFTER_NS, FolderStore
 from proxy.storage.hashes import SETTLED_AFTER_NS, Memo
-from proxy.storage.store import Key, parse_key
+from proxy.storage.store import Source, parse_key
+from tests.storage.bodies import MIB, fetch, take
 
 KEY = parse_key("folder/photo.jpg")
 JPEG = "image/jpeg"
@@ -50,12 +50,6 @@ def outside(tmp_path: Path) -> Path:
     return folder
 
 
-def read(store: FolderStore, key: Key, version: str | None = None) -> bytes:
-    into = BytesIO()
-    run(store.fetch(key, version, into, max_bytes=1 << 30))
-    return into.getvalue()
-
-
 def drafts(root: Path) -> list[str]:
     return sorted(path.name for path in (root / ".medialink/tmp").iterdir())
 
@@ -69,15 +63,16 @@ def test_the_version_is_the_hash_of_the_bytes(store: FolderStore, file_of: Calla
 def test_a_file_that_others_put_there_is_a_source(store: FolderStore, root: Path) -> None:
     (root / "ordner").mkdir()
     (root / "ordner" / "ü (1).jpg").write_bytes(b"by hand")
-    assert read(store, parse_key("ordner/ü (1).jpg")) == b"by hand"
+    assert fetch(store, parse_key("ordner/ü (1).jpg")) == b"by hand"
 
 
 def assert_not_there(store: FolderStore, text: str) -> None:
-    for call in (store.find(parse_key(text)), store.fetch(parse_key(text), None, BytesIO(), max_bytes=100)):
-        with pytest.raises(NotFound):
-            run(call)
+    with pytest.raises(NotFound):
+        run(store.find(parse_key(text)))
+    with pytest.raises(NotFound):
+        fetch(store, parse_key(text))
     with pytest.raises(SourceReplaced):
-        run(store.fetch(parse_key(text), "h:0", BytesIO(), max_bytes=100))
+        fetch(store, parse_key(text), "h:0")
 
 
 def test_no_symlink_is_followed(store: FolderStore, root: Path, outside: Path) -> None:
@@ -90,7 +85,7 @@ def test_no_symlink_is_followed(store: FolderStore, root: Path, outside: Path) -
     (root / "deep" / "up").symlink_to("..")
     for text in ("to-file", "to-folder/secret", "to-inside", "to-itself", "deep/up/inside", "to-folder"):
         assert_not_there(store, text)
-    assert read(store, parse_key("inside")) == b"inside"
+    assert fetch(store, parse_key("inside")) == b"inside"
 
 
 def test_only_files_are_sources(store: FolderStore, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +124,7 @@ def test_nothing_is_written_through_a_symlink(
     with pytest.raises(Malformed):
         run(store.put_new(parse_key("to-file"), file_of(b"new"), media_type=JPEG))
     run(store.put(parse_key("to-file"), file_of(b"new"), media_type=JPEG))
-    assert read(store, parse_key("to-file")) == b"new"
+    assert fetch(store, parse_key("to-file")) == b"new"
     assert [path.name for path in outside.iterdir()] == ["secret"]
     assert (outside / "secret").read_bytes() == b"secret"
 
@@ -153,13 +148,13 @@ def test_a_name_is_a_file_or_a_folder(store: FolderStore, file_of: Callable[[byt
             with pytest.raises(Malformed) as refused:
                 run(put(parse_key(text), file_of(b"two"), media_type=JPEG))
             assert "below a file" in refused.value.message
-    assert read(store, KEY) == b"one"
+    assert fetch(store, KEY) == b"one"
 
 
 def test_a_key_of_very_many_folders_is_kept(store: FolderStore, file_of: Callable[[bytes], Path]) -> None:
     key = parse_key("/".join("d" * 512))
     run(store.put(key, file_of(b"deep"), media_type=JPEG))
-    assert read(store, key) == b"deep"
+    assert fetch(store, key) == b"deep"
 
 
 def test_readers_see_one_whole_file_while_it_is_overwritten(
@@ -168,18 +163,15 @@ def test_readers_see_one_whole_file_while_it_is_overwritten(
     bodies = [file_of(bytes([letter]) * 300_000) for letter in b"ab"]
     run(store.put(KEY, bodies[0], media_type=JPEG))
 
-    async def read_once() -> bytes:
-        into = BytesIO()
-        await store.fetch(KEY, None, into, max_bytes=1 << 20)
-        return into.getvalue()
+    readers = [bodies[0].with_name(f"into-{number}") for number in range(40)]
 
-    async def race() -> list[bytes]:
+    async def race() -> None:
         writes = [store.put(KEY, bodies[number % 2], media_type=JPEG) for number in range(40)]
-        reads = [read_once() for _ in range(40)]
-        done = await asyncio.gather(*(call for pair in zip(writes, reads, strict=True) for call in pair))
-        return [result for result in done if isinstance(result, bytes)]
+        reads = [take(store, KEY, into=into) for into in readers]
+        await asyncio.gather(*(call for pair in zip(writes, reads, strict=True) for call in pair))
 
-    seen = run(race())
+    run(race())
+    seen = [into.read_bytes() for into in readers]
     assert len(seen) == 40
     assert {len(content) for content in seen} == {300_000}
     assert all(len(set(content)) == 1 for content in seen)
@@ -203,7 +195,7 @@ def test_a_full_disk_leaves_no_half_file(store: FolderStore, root: Path, file_of
         for put, text in ((store.put, KEY), (store.put_new, "folder/new"), (store.put, "other/new")):
             with pytest.raises(DiskFull):
                 run(put(parse_key(text), heavy, media_type=JPEG))
-    assert read(store, KEY) == b"old"
+    assert fetch(store, KEY) == b"old"
     assert drafts(root) == []
     assert [path.name for path in (root / "folder").iterdir()] == ["photo.jpg"]
     assert not (root / "other").exists()
@@ -215,11 +207,8 @@ def test_a_full_disk_at_the_reader_is_a_full_disk(
     if not Path("/dev/full").exists():
         need("this system has no /dev/full")
     run(store.put(KEY, file_of(b"one"), media_type=JPEG))
-    into = Path("/dev/full").open("wb")  # noqa: SIM115 # closing it fails again, which is the point of it
     with pytest.raises(DiskFull):
-        run(store.fetch(KEY, None, into, max_bytes=100))
-    with pytest.raises(OSError, match="No space left"):
-        into.close()
+        run(take(store, KEY, into=Path("/dev/full")))
 
 
 @pytest.mark.parametrize("name", ["put", "put_new"])
@@ -260,7 +249,7 @@ def test_a_kept_version_does_not_outlive_a_change_under_the_same_size_and_time(
     second = run(later.find(KEY))
     assert (second.size_bytes, second.modified_at) == (first.size_bytes, first.modified_at)
     assert second.version != first.version
-    assert read(later, KEY, second.version) == b"two"
+    assert fetch(later, KEY, second.version) == b"two"
 
 
 @pytest.mark.parametrize(
@@ -288,7 +277,7 @@ def test_a_settled_file_is_read_once(later: FolderStore, root: Path, need: Calla
     once = bytes_read()
     second = run(later.find(parse_key("a")))
     with pytest.raises(SourceReplaced):
-        run(later.fetch(parse_key("a"), "h:0", BytesIO(), max_bytes=1 << 30))
+        fetch(later, parse_key("a"), "h:0")
     assert once - started >= 8 << 20
     assert bytes_read() - once < 1 << 20
     assert second == first
@@ -304,57 +293,52 @@ def test_the_memo_is_bounded_and_forgets_the_oldest(tmp_path: Path) -> None:
     assert [memo.get(one) for one in seen] == [None, "b", "c"]
 
 
-class Meddler(BytesIO):
-    """Changes the file behind the reader's back as soon as something of it was written."""
-
-    def __init__(self, meddle: Callable[[], object]) -> None:
-        super().__init__()
-        self.meddle = meddle
-
-    def write(self, content: bytes) -> int:  # type: ignore[override] # bytes is all that is written
-        self.meddle()
-        return super().write(content)
-
-
 @pytest.mark.parametrize(("version", "error"), [(None, StoreAway), ("named", SourceReplaced)], ids=["newest", "named"])
 def test_a_file_that_changes_while_it_is_read_is_not_passed_off(
-    store: FolderStore, root: Path, version: str | None, error: type[MedialinkError]
+    store: FolderStore, root: Path, into: Path, version: str | None, error: type[MedialinkError]
 ) -> None:
-    (root / "a").write_bytes(b"a" * (3 << 20))
+    (root / "a").write_bytes(b"a" * (3 * MIB))
     if version is not None:
         version = run(store.find(parse_key("a"))).version
 
-    def meddle() -> None:
-        with (root / "a").open("r+b") as file:
-            file.seek(2 << 20)
-            file.write(b"b")
+    def meddle(_: Source, arrived_bytes: int) -> None:
+        if arrived_bytes == MIB:
+            with (root / "a").open("r+b") as file:
+                file.seek(2 * MIB)
+                file.write(b"b")
 
     with pytest.raises(error):
-        run(store.fetch(parse_key("a"), version, Meddler(meddle), max_bytes=1 << 30))
+        run(take(store, parse_key("a"), version, into=into, progress=meddle))
 
 
-def test_a_file_that_grows_while_it_is_read_stays_under_the_limit(store: FolderStore, root: Path) -> None:
+def test_a_file_that_grows_while_it_is_read_stays_under_the_limit(store: FolderStore, root: Path, into: Path) -> None:
     (root / "a").write_bytes(b"a" * 10)
-    into = Meddler(lambda: (root / "a").write_bytes(b"a" * 100))
+
+    def grow(_: Source, arrived_bytes: int) -> None:
+        if arrived_bytes == 0:
+            (root / "a").write_bytes(b"a" * 100)
+
     with pytest.raises(StoreAway):
-        run(store.fetch(parse_key("a"), None, into, max_bytes=10))
-    assert len(into.getvalue()) == 10
+        run(take(store, parse_key("a"), into=into, max_bytes=10, progress=grow))
+    assert into.stat().st_size == 10
 
 
 def test_a_version_that_lies_there_is_delivered_though_the_file_was_touched(store: FolderStore, root: Path) -> None:
     (root / "a").write_bytes(b"a")
     version = run(store.find(parse_key("a"))).version
     os.utime(root / "a", (1, 1))
-    assert read(store, parse_key("a"), version) == b"a"
+    assert fetch(store, parse_key("a"), version) == b"a"
 
 
-def test_a_root_that_went_away_is_a_store_that_is_away(root: Path, file_of: Callable[[bytes], Path]) -> None:
+def test_a_root_that_went_away_is_a_store_that_is_away(
+    root: Path, file_of: Callable[[bytes], Path], into: Path
+) -> None:
     store = FolderStore(root)
     root.rmdir()
     for call in (
         store.check(),
         store.find(KEY),
-        store.fetch(KEY, None, BytesIO(), max_bytes=1),
+        take(store, KEY, into=into),
         store.put(KEY, file_of(b"one"), media_type=JPEG),
         store.put_new(KEY, file_of(b"one"), media_type=JPEG),
     ):

@@ -1,0 +1,119 @@
+"""What a process need not carry it does not import, and what several need they share."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx2
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.conftest import House
+
+ABSENT = ("sqlalchemy", "alembic", "httpx2", "boto3", "moto", "proxy.messaging", "proxy.demo", "proxy.sandbox.app")
+WITHOUT = f"""
+import sys
+
+class Absent:
+    def find_spec(self, name, *_):
+        if name.startswith({ABSENT!r}):
+            raise ImportError(f"{{name}} is not installed")
+
+sys.meta_path.insert(0, Absent())
+from proxy.__main__ import main
+main()
+"""
+PATIENCE_S = 30
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="asks /proc, and forks on Linux only")
+
+
+@contextmanager
+def served(house: "House", data_dir: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """Serve the house's store with `serve --only delivery`, where nothing can be imported that it does not need."""
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+    environment = os.environ | {
+        "DATA_DIR": str(data_dir),
+        "STORE": house.settings.store,
+        "LINK_KEYS": "1:" + "a" * 43,
+        "LISTEN_PORT": str(port),
+        "DECODE_SLOTS": "1",
+    }
+    command = [sys.executable, "-c", WITHOUT, "serve", "--only", "delivery", *arguments]
+    with subprocess.Popen(command, env=environment) as server:  # noqa: S603 - our own program
+        try:
+            url = f"http://127.0.0.1:{port}"
+            until = time.monotonic() + PATIENCE_S
+            while not answers(url):
+                assert server.poll() is None
+                assert time.monotonic() < until
+            yield server, url
+        finally:
+            server.send_signal(signal.SIGTERM)
+            assert server.wait(PATIENCE_S) in {0, -signal.SIGTERM}
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx2.get(f"{url}/readyz", trust_env=False).is_success
+    except httpx2.TransportError:
+        return False
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_delivery_alone_needs_no_database_and_no_provider(
+    build: "Callable[..., House]", heavy_jpeg: bytes, tmp_path: Path, workers: str
+) -> None:
+    house = build()
+    house.put("a.jpg", heavy_jpeg)
+    path = house.link("a.jpg").removeprefix(house.url)
+    made = house.web.get(path).content
+    for kept in (tmp_path / "store" / ".medialink" / "renditions").iterdir():
+        kept.unlink()
+    with served(house, tmp_path / "other", "--workers", workers) as (_, url):
+        assert httpx2.get(url + path, trust_env=False, timeout=PATIENCE_S).content == made
+
+
+@LINUX
+def test_workers_share_the_memory_of_what_they_run(house: "House", tmp_path: Path) -> None:
+    with served(house, tmp_path / "other", "--workers", "2") as (server, _):
+        assert len(list(Path(f"/proc/{server.pid}/task").iterdir())) == 1, "what forks has one thread"
+        workers = children_of(server.pid)
+        assert len(workers) == 2
+        for worker in workers:
+            rollup = dict(line.split(":") for line in Path(f"/proc/{worker}/smaps_rollup").read_text().splitlines()[1:])
+            own_kb, all_kb = (int(rollup[name].split()[0]) for name in ("Private_Dirty", "Rss"))
+            assert own_kb < all_kb / 2
+
+
+@LINUX
+def test_a_worker_that_dies_is_replaced(house: "House", tmp_path: Path) -> None:
+    with served(house, tmp_path / "other", "--workers", "2") as (server, url):
+        first = children_of(server.pid)
+        os.kill(first[0], signal.SIGKILL)
+        until = time.monotonic() + PATIENCE_S
+        while len(children := children_of(server.pid)) < 2 or first[0] in children:
+            assert time.monotonic() < until
+        assert first[1] in children
+        assert answers(url)
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("settings",)], ids=" ".join)
+def test_a_command_imports_only_what_it_needs(arguments: tuple[str, ...]) -> None:
+    shown = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", WITHOUT, *arguments], capture_output=True, text=True, check=False, timeout=100
+    )
+    assert shown.returncode == 0, shown.stderr
