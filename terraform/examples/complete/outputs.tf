@@ -1,0 +1,4 @@
+output "medialink" {
+  description = "Where everything is."
+  value       = module.medialink
+}

@@ -1,0 +1,61 @@
+# Messaging takes wishes and webhooks, calls the provider and keeps the ledger.
+
+locals {
+  messaging = {
+    size        = var.sizes.messaging
+    subnets     = aws_subnet.outbound[*].id
+    secrets     = keys(local.secrets)
+    environment = { LEDGER_URL = local.ledger_url }
+  }
+}
+
+resource "aws_iam_role_policy" "messaging_media" {
+  name   = "media"
+  role   = aws_iam_role.task["messaging"].id
+  policy = local.media_policy
+}
+
+resource "aws_iam_role_policy" "messaging_invalidates" {
+  count = var.may_invalidate ? 1 : 0
+  name  = "invalidate"
+  role  = aws_iam_role.task["messaging"].id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect   = "Allow"
+      Action   = ["cloudfront:CreateInvalidation", "cloudfront:GetInvalidation"]
+      Resource = aws_cloudfront_distribution.media.arn
+    }]
+  })
+}
+
+resource "aws_vpc_security_group_egress_rule" "messaging_to_https" {
+  # The provider's addresses are not documented, and the first send fetches its own link at the CDN.
+  security_group_id = aws_security_group.tasks["messaging"].id
+  description       = "Provider, CDN, and AWS"
+  cidr_ipv4         = "0.0.0.0/0"
+  ip_protocol       = "tcp"
+  from_port         = 443
+  to_port           = 443
+}
+
+resource "aws_vpc_security_group_egress_rule" "messaging_to_aurora" {
+  count                        = local.makes_aurora ? 1 : 0
+  security_group_id            = aws_security_group.tasks["messaging"].id
+  description                  = "Ledger"
+  referenced_security_group_id = aws_security_group.ledger[0].id
+  ip_protocol                  = "tcp"
+  from_port                    = local.ledger_port
+  to_port                      = local.ledger_port
+}
+
+resource "aws_vpc_security_group_egress_rule" "messaging_to_ledger" {
+  for_each          = var.ledger_cidr_blocks
+  security_group_id = aws_security_group.tasks["messaging"].id
+  description       = "Ledger"
+  cidr_ipv4         = each.value
+  ip_protocol       = "tcp"
+  from_port         = local.ledger_port
+  to_port           = local.ledger_port
+}

@@ -1,0 +1,133 @@
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+variables {
+  image_tag = "1.2.3"
+}
+
+run "without_an_image_there_are_no_tenants" {
+  variables {
+    image_tag = null
+  }
+
+  assert {
+    condition     = length(aws_ecs_service.service) + length(aws_ecs_task_definition.service) + length(aws_appautoscaling_target.service) == 0
+    error_message = "A service would start without an image and be given up."
+  }
+}
+
+run "tenants_are_closed_know_only_their_own_and_grow" {
+  assert {
+    condition = alltrue([for task in aws_ecs_task_definition.service :
+      jsondecode(task.container_definitions)[0].readonlyRootFilesystem &&
+      !jsondecode(task.container_definitions)[0].privileged &&
+      jsondecode(task.container_definitions)[0].user == "10001:10001" &&
+      jsondecode(task.container_definitions)[0].linuxParameters.capabilities.drop == ["ALL"]
+    ])
+    error_message = "A container may write its root, is privileged, root, or has capabilities."
+  }
+
+  assert {
+    condition     = alltrue([for task in aws_ecs_task_definition.service : toset(jsondecode(task.container_definitions)[0].mountPoints[*].containerPath) == toset(["/data", "/tmp"])])
+    error_message = "Other places than /data and /tmp can be written."
+  }
+
+  assert {
+    condition     = alltrue([for name, task in aws_ecs_task_definition.service : slice(jsondecode(task.container_definitions)[0].command, 0, 3) == ["serve", "--only", name]])
+    error_message = "A service serves another half than its own."
+  }
+
+  assert {
+    condition     = length(distinct([for task in aws_ecs_task_definition.service : jsondecode(task.container_definitions)[0].image])) == 1
+    error_message = "The services run different images."
+  }
+
+  assert {
+    condition     = jsondecode(aws_ecs_task_definition.service["delivery"].container_definitions)[0].secrets[*].name == ["LINK_KEYS"]
+    error_message = "Delivery holds more than the keys of links."
+  }
+
+  assert {
+    condition     = !contains(jsondecode(aws_ecs_task_definition.service["delivery"].container_definitions)[0].environment[*].name, "LEDGER_URL")
+    error_message = "Delivery knows the ledger."
+  }
+
+  assert {
+    condition = alltrue([for statement in jsondecode(aws_iam_role_policy.agent["delivery"].policy).Statement :
+      statement.Resource == [aws_secretsmanager_secret.setting["LINK_KEYS"].arn] if statement.Action == "secretsmanager:GetSecretValue"
+    ])
+    error_message = "Delivery's agent may read other secrets."
+  }
+
+  assert {
+    condition = alltrue([for task in aws_ecs_task_definition.service :
+      length(setintersection(jsondecode(task.container_definitions)[0].environment[*].name, keys(local.secrets))) == 0
+    ])
+    error_message = "A secret stands in a task definition."
+  }
+
+  assert {
+    condition     = toset(jsondecode(aws_ecs_task_definition.service["messaging"].container_definitions)[0].secrets[*].name) == toset(["LINK_KEYS", "D360_API_KEY", "LEDGER_KEY", "PGPASSWORD", "WEBHOOK_SECRET"])
+    error_message = "Messaging lacks a secret, or asks for one that nobody fills: its tasks would not start."
+  }
+
+  assert {
+    condition = alltrue([for name in ["delivery", "messaging"] :
+      local.environment[name].MODE == "production" &&
+      local.environment[name].STORE == "s3://bucket" &&
+      local.environment[name].PUBLIC_URL == "https://d111111abcdef8.cloudfront.net" &&
+      local.environment[name].METRICS_PORT == 9090
+    ])
+    error_message = "A service is told something else."
+  }
+
+  assert {
+    condition     = contains(jsondecode(aws_ecs_task_definition.service["delivery"].container_definitions)[0].environment, { name = "CACHE_MAX_BYTES", value = "21474836480" })
+    error_message = "The bound of the cache is not told in plain digits."
+  }
+
+  assert {
+    condition = alltrue([for name, task in aws_ecs_task_definition.service :
+      local.environment[name].CACHE_MAX_BYTES + 15 * 1024 * 1024 * 1024 < task.ephemeral_storage[0].size_in_gib * 1024 * 1024 * 1024 &&
+      task.ephemeral_storage[0].size_in_gib >= 21
+    ])
+    error_message = "The cache can fill the disk, or Fargate does not sell so little."
+  }
+
+  assert {
+    condition     = alltrue([for group in aws_lb_target_group.service : group.health_check[0].path == "/healthz" && group.health_check[0].port == "9090"])
+    error_message = "ECS would replace tasks that are alive but not ready, and their caches with them."
+  }
+
+  assert {
+    condition     = toset(keys(aws_appautoscaling_policy.cpu)) == toset(["delivery", "messaging"]) && toset(keys(aws_appautoscaling_policy.requests)) == toset(["delivery", "messaging"])
+    error_message = "A service does not grow."
+  }
+
+  assert {
+    condition     = aws_appautoscaling_target.service["delivery"].min_capacity == 2 && aws_appautoscaling_target.service["delivery"].max_capacity == 10
+    error_message = "Delivery does not grow from two tasks to ten."
+  }
+
+  assert {
+    condition     = alltrue([for service in aws_ecs_service.service : service.deployment_circuit_breaker[0].rollback])
+    error_message = "A broken image stays."
+  }
+
+  assert {
+    condition     = aws_ecr_repository.medialink.image_tag_mutability == "IMMUTABLE" && aws_ecr_repository.medialink.image_scanning_configuration[0].scan_on_push
+    error_message = "A tag can be moved, or images are not scanned."
+  }
+}
+
+run "delivery_says_503_before_cloudfront_says_504" {
+  variables {
+    origin_timeout_s = 5
+  }
+
+  assert {
+    condition     = local.environment["delivery"].WAIT_LIMIT_S < one([for origin in aws_cloudfront_distribution.media.origin : origin.vpc_origin_config[0].origin_read_timeout if origin.origin_id == "delivery"])
+    error_message = "CloudFront gives up before the service does."
+  }
+}
