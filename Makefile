@@ -71,6 +71,11 @@ image: ## the container image; IMAGE_BUILDER="buildah build --isolation chroot -
 hadolint: $(VENV)/hadolint/bin/hadolint ## the Dockerfile's linter, in an environment of its own
 	$< Dockerfile
 
+.PHONY: sbom
+sbom: $(VENV)/sbom/bin/cyclonedx-py ## dist/sbom.json, the CycloneDX list of what requirements/run.txt brings
+	@mkdir -p dist
+	$< requirements --pyproject pyproject.toml --output-reproducible --output-file dist/sbom.json requirements/run.txt
+
 .PHONY: terraform-form
 terraform-form:
 	@env -u REQUIRE_ALL terraform/check.sh form  # no package registry has terraform, so CI may lack it
@@ -88,6 +93,7 @@ lock: ## the locks anew; needs uv
 	$(LOCK) pyproject.toml --extra postgres --constraint requirements/run.txt --output-file requirements/image.txt
 	$(LOCK) --group build --output-file requirements/build.txt
 	$(LOCK) pyproject.toml --group build --group dev --constraint requirements/run.txt --output-file requirements/dev.txt
+	echo cyclonedx-bom | $(LOCK) - --output-file requirements/sbom.txt
 
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
@@ -109,4 +115,9 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 $(VENV)/hadolint/bin/hadolint: docker/hadolint.txt | $(VENV)/bin/python
 	@$(VENV)/bin/python -m venv $(VENV)/hadolint
 	@$(VENV)/hadolint/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --requirement $<
+	@touch $@
+
+$(VENV)/sbom/bin/cyclonedx-py: requirements/sbom.txt | $(VENV)/bin/python
+	@$(VENV)/bin/python -m venv $(VENV)/sbom
+	@$(VENV)/sbom/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --requirement $<
 	@touch $@

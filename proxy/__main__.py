@@ -5,13 +5,20 @@ The commands are imported inside: decoding workers import the main module again,
 
 import sys
 
+AWAY = 3
 INTERRUPTED = 130
 """128 and SIGINT, as shells say it."""
 
 
 def main() -> None:
     try:
-        from proxy.cli import run  # noqa: PLC0415 - the module's docstring says why
+        if sys.argv[1:] == ["health"]:
+            from proxy.pulse import ask, in_lines, own_address  # noqa: PLC0415 - the module's docstring says why
+
+            report, ready = ask(own_address())
+            sys.stdout.write(in_lines(report))
+            sys.exit(0 if ready else AWAY)
+        from proxy.cli import run  # noqa: PLC0415 - the same
 
         run()
     except KeyboardInterrupt:

@@ -2,17 +2,18 @@
 
 import random
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from socket import socket
 from typing import Literal
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Lifespan
 
 from proxy import telemetry
 from proxy.delivery.cache import DiskCache
@@ -23,14 +24,20 @@ from proxy.delivery.newest import Newest
 from proxy.delivery.renditions import Renditions
 from proxy.delivery.rules import PrefixRules, parse_rules
 from proxy.delivery.serve import Serve
+from proxy.delivery.takedowns import Takedowns
 from proxy.errors import MedialinkError
 from proxy.failures import Refusals, failed, failed_in_http, failed_unexpectedly
 from proxy.health import Health
+from proxy.limits import Admission, Visits
 from proxy.media.kinds import ImageRules, Kind
 from proxy.media.workers import Workers
+from proxy.servers import beside, platform_listener
 from proxy.settings import Settings
 from proxy.storage.folder import FolderStore
+from proxy.storage.metered import Metered
 from proxy.storage.store import Store
+from proxy.telemetry import metrics
+from proxy.telemetry.redaction import secrets_in
 
 Only = Literal["delivery", "messaging"]
 
@@ -47,9 +54,14 @@ class Delivery:
     renditions: Renditions
     prefix_rules: PrefixRules
     newest: Newest
+    takedowns: Takedowns
     mint: Mint
 
+    async def open(self) -> None:
+        await self.takedowns.open()
+
     async def close(self) -> None:
+        await self.takedowns.close()
         await self.newest.close()
         await self.renditions.close()
         self.workers.close()
@@ -62,21 +74,23 @@ def build_store(settings: Settings) -> Store:
 
         secret = settings.s3_secret_access_key
         bucket, _, prefix = settings.store.removeprefix("s3://").partition("/")
-        return S3Store(
-            bucket,
-            prefix,
-            S3Settings(
-                endpoint_url=settings.s3_endpoint_url,
-                region=settings.s3_region,
-                access_key_id=settings.s3_access_key_id,
-                secret_access_key=secret.get_secret_value() if secret else None,
-                connect_timeout_s=settings.store_connect_timeout_s,
-                read_timeout_s=settings.store_read_timeout_s,
-                threads=settings.store_threads,
-            ),
+        return Metered(
+            S3Store(
+                bucket,
+                prefix,
+                S3Settings(
+                    endpoint_url=settings.s3_endpoint_url,
+                    region=settings.s3_region,
+                    access_key_id=settings.s3_access_key_id,
+                    secret_access_key=secret.get_secret_value() if secret else None,
+                    connect_timeout_s=settings.store_connect_timeout_s,
+                    read_timeout_s=settings.store_read_timeout_s,
+                    threads=settings.store_threads,
+                ),
+            )
         )
     folder = Path(settings.store.removeprefix("file://")) if settings.store else settings.data_dir / "media"
-    return FolderStore(folder)
+    return Metered(FolderStore(folder))
 
 
 def build_delivery(settings: Settings) -> Delivery:
@@ -95,6 +109,7 @@ def build_delivery(settings: Settings) -> Delivery:
         heavy_edge_px=settings.heavy_image_edge_px,
         max_pixels=settings.max_image_pixels,
     )
+    admit = _admission(settings)
     links = Links(settings.link_secrets(), show_names=settings.link_names)
     renditions = Renditions(
         store=store,
@@ -105,14 +120,18 @@ def build_delivery(settings: Settings) -> Delivery:
         max_makings=settings.decode_slots + settings.decode_queue,
         wait_limit_s=settings.wait_limit_s,
         clock=time.monotonic,
+        admit=admit,
     )
     prefix_rules = parse_rules(settings.prefix_rules)
+    takedowns = Takedowns(store, settings.data_dir / "takedowns.json", clock=time.monotonic)
+    takedowns.listen(partial(renditions.withdraw, lambda link: takedowns.forbids(link.key, link.version)))
     mint = Mint(
         store=store,
         renditions=renditions,
         links=links,
         rules=rules,
         prefix_rules=prefix_rules,
+        takedowns=takedowns,
         public_url=settings.public_url,
         clock=time.time,
     )
@@ -124,13 +143,23 @@ def build_delivery(settings: Settings) -> Delivery:
         links=links,
         renditions=renditions,
         prefix_rules=prefix_rules,
-        newest=Newest(store, prefix_rules, clock=time.monotonic),
+        newest=Newest(store, prefix_rules, clock=time.monotonic, admit=admit),
+        takedowns=takedowns,
         mint=mint,
     )
 
 
-def create_app(settings: Settings, only: Only | None = None) -> ASGIApp:
-    """Build the service. A journey whose settings are absent is not mounted."""
+def _admission(settings: Settings) -> Callable[[], None]:
+    if settings.misses_per_minute is None:
+        return lambda: None
+    return Admission(settings.misses_per_minute, settings.trusted_proxies, clock=time.monotonic).admit
+
+
+def create_app(settings: Settings, only: Only | None = None, platform: socket | None = None) -> ASGIApp:
+    """Build the service. A journey whose settings are absent is not mounted.
+
+    Where there is a socket for the platform, health and metrics are answered there, and nowhere else.
+    """
     delivery = build_delivery(settings)
     messaging = None
     if only != "delivery":
@@ -142,15 +171,14 @@ def create_app(settings: Settings, only: Only | None = None) -> ASGIApp:
         cache=delivery.cache,
         renditions=delivery.renditions,
         workers=delivery.workers,
+        takedowns=delivery.takedowns,
         ledger=messaging.ledger if messaging else None,
     )
-    routes = [
-        Route("/healthz", health.alive),
-        Route("/readyz", health.ready),
-    ]
+    routes = [] if platform else health.routes()
     if messaging is not None:
         routes += messaging_routes(settings, messaging, delivery.mint)
     hits = Hits(clock=time.time)
+    delivery.takedowns.listen(hits.clear)
     if only != "messaging":
         serve = Serve(
             links=delivery.links,
@@ -158,6 +186,7 @@ def create_app(settings: Settings, only: Only | None = None) -> ASGIApp:
             mint=delivery.mint,
             newest=delivery.newest,
             rules=delivery.prefix_rules,
+            takedowns=delivery.takedowns,
             hits=hits,
             alias_prefixes=settings.alias_prefixes,
             clock=time.time,
@@ -170,20 +199,31 @@ def create_app(settings: Settings, only: Only | None = None) -> ASGIApp:
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         if messaging is not None:
             await messaging.ledger.open()
+        await delivery.open()
         delivery.renditions.tidy()
-        yield
+        async with AsyncExitStack() as running:
+            await running.enter_async_context(metrics.handed_over())
+            if platform:
+                asked = telemetry.RequestIds(Refusals(_routed(health.routes())), new_id=_new_request_id)
+                await running.enter_async_context(beside(asked, platform))
+            yield
         if messaging is not None:
             await messaging.close()
         await delivery.close()
 
+    app = _routed(routes, lifespan)
+    telemetry.log.info("service.mounted", routes=[route.path for route in routes])
+    return telemetry.RequestIds(HitsFirst(Visits(Refusals(app)), hits), new_id=_new_request_id)
+
+
+def _routed(routes: list[Route], lifespan: Lifespan[Starlette] | None = None) -> Starlette:
     app = Starlette(
         routes=routes,
         lifespan=lifespan,
         exception_handlers={MedialinkError: failed, HTTPException: failed_in_http, Exception: failed_unexpectedly},
     )
     app.router.redirect_slashes = False  # WhatsApp's fetcher follows no redirect, and none may name a caller's host
-    telemetry.log.info("service.mounted", routes=[route.path for route in routes])
-    return telemetry.RequestIds(HitsFirst(Refusals(app), hits), new_id=_new_request_id)
+    return app
 
 
 async def preflight(settings: Settings, only: Only | None) -> None:
@@ -205,8 +245,10 @@ async def preflight(settings: Settings, only: Only | None) -> None:
 def from_environment() -> ASGIApp:
     """Build the service that a worker process of `serve` runs."""
     settings = Settings.read()
-    telemetry.configure_logging(settings.log_level, settings.log_format)
-    return create_app(settings, settings.serve_only)
+    telemetry.configure_logging(settings.log_level, settings.log_format, secrets_in(settings))
+    host, port = settings.metrics_host or settings.listen_host, settings.metrics_port
+    platform = platform_listener(host, port) if port else None
+    return create_app(settings, settings.serve_only, platform)
 
 
 def _new_request_id() -> str:

@@ -17,6 +17,7 @@ from proxy.errors import Malformed, NotFound, RefusedMedium, SettingsInvalid
 from proxy.media.kinds import Kind
 from proxy.sandbox.settings import Behaviour, Caching, Order, SandboxSettings
 from proxy.settings import Settings, origin_of
+from proxy.takedown import takedown
 
 if TYPE_CHECKING:
     from proxy.app import Delivery
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 UPLOADS = "uploads"
 """A file that is sent without a key of its own lies here, under a part of its hash, so that it replaces no other."""
-HEALTH_TIMEOUT_S = 5.0
 HASH_CHARS = 12
 
 T = TypeVar("T")
@@ -64,22 +64,28 @@ def serve(
     import uvicorn
 
     from proxy import telemetry
-    from proxy.servers import OPTIONS, make_room
-    from proxy.supervisor import in_a_child, supervise
+    from proxy.servers import OPTIONS, listen_for_platform, make_room
+    from proxy.supervisor import FORKS, in_a_child, supervise
+    from proxy.telemetry.redaction import secrets_in
 
     if only is not None:
         os.environ["SERVE_ONLY"] = only
     with told(as_json=False):
         settings = Settings.read()
-    telemetry.configure_logging(settings.log_level, settings.log_format)
+    telemetry.configure_logging(settings.log_level, settings.log_format, secrets_in(settings))
     if code := in_a_child(partial(_preflight, settings)):
         raise typer.Exit(code)
     make_room()
     telemetry.log.info("serve.starting", address=f"{settings.listen_host}:{settings.listen_port}", workers=workers)
     where: dict[str, Any] = {"host": settings.listen_host, "port": settings.listen_port}
+    if settings.metrics_port and (workers == 1 or FORKS):
+        with told(as_json=False):
+            listen_for_platform(settings.metrics_host or settings.listen_host, settings.metrics_port)
     if workers == 1:
         uvicorn.run("proxy.app:from_environment", factory=True, **where, **OPTIONS)
-    else:
+        return
+    with TemporaryDirectory(prefix="medialink-metrics-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         supervise(uvicorn.Config("proxy.app:from_environment", factory=True, workers=workers, **where, **OPTIONS))
 
 
@@ -249,11 +255,24 @@ def demo(
         run_demo(on_s3=store is StoreChoice.S3, once=once)
 
 
+app.command()(takedown)
+
+
 @app.command()
-def settings(*, as_json: JsonOption = False) -> None:
+def settings(
+    *,
+    look: Annotated[
+        bool, typer.Option("--check", help="Open every door. Exit code 0: safe; 2: a setting is wrong; 3: one is away.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Show what is in force and where each value came from. Secrets stay hidden."""
     with told(as_json=as_json):
         current = Settings.read()
+        if look:
+            from proxy.checkup import check_up
+
+            raise typer.Exit(check_up(current, as_json=as_json))
     rows = {
         name.upper(): {"value": _shown(getattr(current, name)), "from": origin_of(name, current)}
         for name in Settings.model_fields
@@ -276,21 +295,13 @@ def health(
     as_json: JsonOption = False,
 ) -> None:
     """Ask a running service whether it can do its work. Exit code 0: it can; 3: it cannot."""
-    import httpx2
+    from proxy.pulse import ask, in_lines, own_address
 
-    with told(as_json=as_json):
-        current = Settings.read()
-    base = url or f"http://{_own_host(current.listen_host)}:{current.listen_port}"
-    try:
-        answer = httpx2.get(f"{base}/readyz", timeout=HEALTH_TIMEOUT_S, trust_env=False)
-        report, ready = answer.json(), answer.is_success
-    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
-        report, ready = {"service": f"{base} does not answer: {error}"}, False
+    report, ready = ask(url or own_address())
     if as_json:
         show_json({"ready": ready, **report})
     else:
-        for door, state in report.items():
-            out.print(f"{door}: {state}", markup=False)
+        out.print(in_lines(report), end="", markup=False)
     raise typer.Exit(0 if ready else EXIT_AWAY)
 
 
@@ -309,6 +320,7 @@ def _with_delivery(work: Callable[["Delivery"], Awaitable[T]], *, as_json: bool)
     async def whole() -> T:
         delivery = build_delivery(Settings.read())
         try:
+            await delivery.open()
             return await work(delivery)
         finally:
             await delivery.close()
@@ -374,12 +386,6 @@ def _media_type(file: Path) -> str:
 
     with file.open("rb") as opened:
         return sniff(opened, file.stat().st_size)
-
-
-def _own_host(listened_on: str) -> str:
-    """Name this machine where it listens on all its addresses; an IPv6 address stands in brackets in a URL."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listened_on, listened_on)  # noqa: S104 - asked, not bound
-    return f"[{host}]" if ":" in host else host
 
 
 def _upload_key(file: Path) -> "Key":

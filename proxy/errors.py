@@ -8,8 +8,10 @@ MedialinkError
 ├── MethodNotAllowed         405  method_not_allowed
 ├── Gone
 │   ├── LinkExpired          410  link_expired
-│   └── SourceReplaced       410  source_replaced
+│   ├── SourceReplaced       410  source_replaced
+│   └── TakenDown            410  taken_down
 ├── TooLarge                 413  too_large             more than we take in
+├── TooManyRequests          429  rate_limited          of one address, for what is not cached; carries Retry-After
 ├── HeadersTooLarge          431  headers_too_large
 ├── RefusedMedium                                       what WhatsApp would refuse, or what cannot be made to fit
 │   ├── TypeRefused          422  type_refused
@@ -23,7 +25,8 @@ MedialinkError
 │   ├── LedgerAway           503  ledger_away
 │   ├── Busy                 503  busy
 │   ├── CacheAway            503  cache_away
-│   └── DiskFull             503  disk_full
+│   ├── DiskFull             503  disk_full
+│   └── CdnAway              503  cdn_away
 ├── SendFailed
 │   ├── PublicUrlBroken      502  public_url_broken     our own link could not be fetched: nothing was posted
 │   ├── ProviderRefused      502  provider_refused      final: nothing was sent
@@ -121,6 +124,11 @@ class SourceReplaced(Gone):
     sentence = "The version that this link names is no longer in the store. Mint a new link."
 
 
+class TakenDown(Gone):
+    code = "taken_down"
+    sentence = "This medium was taken down by its owner, and is not delivered any more."
+
+
 @dataclass(eq=False)
 class TooLarge(MedialinkError):
     size_bytes: int | None
@@ -128,6 +136,17 @@ class TooLarge(MedialinkError):
     status: ClassVar[int] = 413
     code: ClassVar[str] = "too_large"
     sentence: ClassVar[str] = "More than the {limit_bytes} bytes that are taken in. Send less."
+
+
+@dataclass(eq=False)
+class TooManyRequests(MedialinkError):
+    limit_per_minute: int
+    status: ClassVar[int] = 429
+    code: ClassVar[str] = "rate_limited"
+    sentence: ClassVar[str] = (
+        "One address may cause {limit_per_minute} new media or verdicts a minute. Wait; what is cached is still served."
+    )
+    retry_after_s: ClassVar[int | None] = 10
 
 
 @dataclass(eq=False)
@@ -247,6 +266,14 @@ class DiskFull(Unavailable):
     code = "disk_full"
     sentence = "The disk is full, so nothing new can be kept. Free space or lower CACHE_MAX_BYTES, then retry."
     retry_after_s = 60
+
+
+class CdnAway(Unavailable):
+    code = "cdn_away"
+    sentence = (
+        "The takedown is in force here, but CloudFront did not take the invalidation: it may deliver on what it keeps. "
+        "Run the same command again."
+    )
 
 
 class SendFailed(MedialinkError):

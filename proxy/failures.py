@@ -12,6 +12,7 @@ from proxy import telemetry
 from proxy.connections import REFUSED
 from proxy.delivery.answers import BodyBroke
 from proxy.errors import Busy, MedialinkError, MethodNotAllowed, NotFound
+from proxy.telemetry import metrics
 
 
 async def failed(request: Request, error: Exception) -> Response:
@@ -27,6 +28,7 @@ async def failed(request: Request, error: Exception) -> Response:
         endpoint=endpoint,
         cause=repr(error.__cause__),
     )
+    metrics.REFUSALS.labels(error.code).inc()
     retry = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else {}
     return JSONResponse(
         {

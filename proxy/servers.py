@@ -1,9 +1,15 @@
-"""How servers run: what uvicorn is told, and a server in a thread, as the demo runs two side by side in one process."""
+"""How servers run: what uvicorn is told, a server beside another in one loop, and a server in a thread.
 
+The service has one beside it for the platform, the demo runs two in threads.
+"""
+
+import asyncio
 import resource
+import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
@@ -43,6 +49,55 @@ def make_room() -> None:
     wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+_platform: socket.socket | None = None
+"""Bound before the worker processes are forked: they share it, and who is free answers for all."""
+
+
+def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """Bind a socket of our own; a `shared` one others of this user may bind too.
+
+    Raises:
+        Malformed: there is no such address here, or it is taken.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, reuse_port=shared)
+    except OSError as error:
+        problem = f"{host} port {port} cannot be listened on: {error.strerror}"
+        raise Malformed(field="METRICS_PORT", problem=problem) from error
+
+
+def listen_for_platform(host: str, port: int) -> None:
+    """Bind the platform's port for this process and those that are forked of it."""
+    global _platform  # noqa: PLW0603 - uvicorn starts a worker by a name, and hands it nothing but its own sockets
+    _platform = listen(host, port)
+
+
+def platform_listener(host: str, port: int) -> socket.socket:
+    """Give what was bound before the fork; a process that was spawned binds the port beside the others."""
+    return _platform or listen(host, port, shared=True)
+
+
+class _Beside(uvicorn.Server):
+    """A second server of a process: signals are the first one's."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def beside(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
+    """Serve an app at a socket for as long as the context lasts, with connections counted apart."""
+    server = _Beside(uvicorn.Config(app, lifespan="off", **OPTIONS))
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await serving
 
 
 class ThreadedServer:

@@ -11,10 +11,10 @@ import re
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from tempfile import mkstemp
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 from urllib.parse import SplitResult, urlsplit
 
 from dotenv import dotenv_values
@@ -23,11 +23,15 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from proxy.delivery.rules import parse_rules
 from proxy.errors import SettingsInvalid
+from proxy.safety import Mode, unsafe
 
 PROVIDER_360DIALOG = "https://waba-v2.360dialog.io"
 MIN_SECRET_BYTES = 32
 MAX_LINK_KEY_ID = 255
 """The id takes one byte of the token."""
+
+MAX_TRUSTED_PROXIES = 1000
+"""Networks; a CDN's published list has some hundreds."""
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
@@ -39,6 +43,7 @@ class Settings(BaseSettings):
         env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True, validate_default=True
     )
 
+    mode: Mode = Field("trial", description="`production` refuses an unsafe start: no keys of its own, no https.")
     data_dir: Path = Field(Path("data"), description="Where everything local lies: keys, cache, ledger, folder store.")
     store: str = Field("", description="`s3://bucket/prefix` or `file:///path`; empty means `DATA_DIR/media`.")
     s3_endpoint_url: str | None = Field(None, description="For what speaks S3: GCS, R2, B2, MinIO, SeaweedFS.")
@@ -77,6 +82,23 @@ class Settings(BaseSettings):
     )
     listen_host: str = Field("127.0.0.1", description="Address that `serve` listens on.")
     listen_port: int = Field(8080, ge=0, le=65535, description="Port that `serve` listens on.")
+    metrics_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="A port for `/healthz`, `/readyz` and `/metrics` alone; 0: they are on the main one.",
+    )
+    metrics_host: str | None = Field(None, description="Address of that port; unset means `LISTEN_HOST`.")
+    misses_per_minute: int | None = Field(
+        None,
+        ge=6,
+        le=1_000_000,
+        description="New media and verdicts that one client address may cause, in each process. Unset: no limit.",
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Networks whose `X-Forwarded-For` is believed, comma-separated; empty: the client is who connects.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
     log_format: Literal["auto", "json", "text"] = Field("auto", description="`auto` is text on a terminal, else JSON.")
 
@@ -91,6 +113,12 @@ class Settings(BaseSettings):
     prefix_rules: str = Field(
         "",
         description="`<prefix>=<rule>;<rule>,...`: `private`, `no-store`, or `stale-while-revalidate=<s>` for aliases.",
+    )
+
+    cloudfront_distribution_id: str | None = Field(
+        None,
+        pattern=r"^[A-Z0-9]{1,64}$",
+        description="The CDN's distribution, for `takedown` to have it forget a key; unset: you do that yourself.",
     )
 
     cache_dir: Path | None = Field(None, description="The disk cache; unset means `DATA_DIR/cache`.")
@@ -119,15 +147,28 @@ class Settings(BaseSettings):
         if "ENV_FILE" in os.environ and not env_file().is_file():
             raise SettingsInvalid(mistakes=(f"ENV_FILE: there is no file {env_file()}",))
         try:
-            return cls(_env_file=env_file(), **given)  # type: ignore[arg-type] # given is validated like all else
+            settings = cls(_env_file=env_file(), **given)  # type: ignore[arg-type] # given is validated like all else
         except ValidationError as error:
             mistakes = [f"{str(e['loc'][0]).upper()}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()]
             raise SettingsInvalid(mistakes=tuple(mistakes)) from None
+        if reasons := unsafe(settings, _secret_file()):
+            raise SettingsInvalid(mistakes=reasons)
+        return settings
 
-    @field_validator("alias_prefixes", mode="before")
+    @field_validator("alias_prefixes", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(value) > MAX_TRUSTED_PROXIES:
+            raise ValueError(f"must be at most {MAX_TRUSTED_PROXIES} networks")
+        for network in value:
+            if ip_network(network).prefixlen == 0:
+                raise ValueError(f"{network} would believe everybody")
+        return value
 
     @field_validator("prefix_rules")
     @classmethod
@@ -159,8 +200,7 @@ class Settings(BaseSettings):
         provider = urlsplit(info.data.get("provider_url", PROVIDER_360DIALOG))
         if info.data.get("d360_api_key") is None or not _is_public(provider):
             return value
-        url = urlsplit(value)
-        if url.scheme != "https" or not _is_public(url):
+        if not _is_safe(value):
             raise ValueError(f"must be https and public, because {provider.hostname} is a real provider")
         return value
 
@@ -206,6 +246,14 @@ class Settings(BaseSettings):
     def real_provider(self) -> bool:
         return _is_public(urlsplit(self.provider_url))
 
+    @property
+    def sends_for_real(self) -> bool:
+        return self.d360_api_key is not None and self.real_provider and self.serve_only != "delivery"
+
+    @property
+    def public_url_is_public(self) -> bool:
+        return _is_safe(self.public_url)
+
     def link_secrets(self) -> Mapping[int, bytes]:
         if self.link_keys is not None:
             return parse_link_keys(self.link_keys.get_secret_value())
@@ -219,6 +267,13 @@ class Settings(BaseSettings):
 
 def env_file() -> Path:
     return Path(os.environ.get("ENV_FILE", ".env"))
+
+
+def _secret_file() -> Path | None:
+    """Name the file of the environment where a secret stands in it."""
+    found = dotenv_values(env_file())
+    names = (name.upper() for name, field in Settings.model_fields.items() if SecretStr in get_args(field.annotation))
+    return env_file() if any(found.get(name) for name in names) else None
 
 
 def origin_of(name: str, settings: Settings) -> str:
@@ -293,6 +348,11 @@ def _make_secret(path: Path) -> None:
             os.link(draft, path)
     finally:
         Path(draft).unlink()
+
+
+def _is_safe(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "https" and _is_public(parts)
 
 
 def _is_public(url: SplitResult) -> bool:

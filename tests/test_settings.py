@@ -139,6 +139,7 @@ def test_a_file_that_is_named_must_be_there(monkeypatch: pytest.MonkeyPatch, tmp
 @pytest.mark.parametrize("content", ["", "short", "!" * 50])
 def test_a_damaged_key_file_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "link.key").write_text(content)
+    (tmp_path / "link.key").chmod(0o600)
     with pytest.raises(SettingsInvalid, match=r"DATA_DIR: .*link\.key: must"):
         Settings.read(data_dir=tmp_path).link_secrets()
 

@@ -17,6 +17,7 @@ from proxy.delivery.fills import Following
 from proxy.delivery.links import Link
 from proxy.delivery.renditions import Origin, Rendition
 from proxy.errors import MedialinkError
+from proxy.telemetry import metrics
 
 CHUNK_BYTES = 256 * 1024
 DATE_LAG = timedelta(seconds=10)
@@ -48,6 +49,8 @@ class BodyResponse(Response):
         self.opened, self.first, self.count = body, first, count
         self.lasting = False
         """Whether the next visitor would get the same, but for Server-Timing."""
+        self.permit: Callable[[], None] = _anybody
+        """Asked before each piece goes out: a slow reader may still be at it when the medium is taken down."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         with self.opened as body:
@@ -56,6 +59,7 @@ class BodyResponse(Response):
             while at < end:
                 try:
                     chunk = await body.piece(at, min(CHUNK_BYTES, end - at))
+                    self.permit()
                 except MedialinkError as error:
                     raise BodyBroke(error.code) from error
                 if not chunk:
@@ -63,6 +67,10 @@ class BodyResponse(Response):
                 at += len(chunk)
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _anybody() -> None:
+    """Permit it."""
 
 
 def not_modified(etag: str, cache_control: str) -> Response:
@@ -93,12 +101,18 @@ def answer(visit: Visit, link: Link, rendition: Rendition, given: dict[str, str]
     it = http.Representation(etag=link.rendition_id, modified_at=modified_at, size_bytes=size)
     verdict = http.judge(request.method, http.read_conditions(request.scope["headers"]), it)
     telemetry.tell_served(link.key, it.etag, type(verdict).__name__, size, rendition.origin)
+    opened_after_s = time.perf_counter() - visit.counter_s
+    metrics.OPEN_SECONDS.labels(rendition.origin).observe(opened_after_s)
+    if isinstance(verdict, http.Whole):
+        metrics.fetched(it.etag, rendition.origin)
+    else:
+        metrics.answered(rendition.origin)
     headers = {
         "ETag": f'"{it.etag}"',
         "Last-Modified": http.http_date(it.modified_at),
         "Cache-Control": given["Cache-Control"],
         "Cache-Status": _CACHE_STATUS[rendition.origin],
-        "Server-Timing": f"open;dur={(time.perf_counter() - visit.counter_s) * 1000:.1f}",
+        "Server-Timing": f"open;dur={opened_after_s * 1000:.1f}",
         **HARDENING,
     }
     content = headers | given | {"Content-Type": link.media_type, "Accept-Ranges": "bytes"}

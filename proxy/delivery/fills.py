@@ -11,7 +11,7 @@ from proxy import telemetry
 from proxy.delivery.cache import DiskCache, reserve
 from proxy.delivery.links import Link
 from proxy.delivery.verdicts import Record
-from proxy.errors import Busy, DiskFull, MedialinkError, StoreAway, Unavailable
+from proxy.errors import Busy, DiskFull, MedialinkError, StoreAway, TakenDown, Unavailable
 from proxy.media.kinds import AsIs
 from proxy.storage.store import Source, Store
 
@@ -25,12 +25,14 @@ class Fill:
     Its last byte is held back until the whole is known to be right, so that what breaks reaches nobody as a whole.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, link: Link) -> None:
+        self.link = link
         self.record: Record | None = None
         self.size_bytes = 0
         self.descriptor: int | None = None
         self._arrived_bytes = 0
         self._settled = False
+        self._withdrawn = False
         self._error: MedialinkError | None = None
         self._news = asyncio.Event()
         self._holders = 0
@@ -60,8 +62,14 @@ class Fill:
         self._tell()
 
     def fail(self, error: MedialinkError) -> None:
-        self._error = error
+        """Say that nothing more is coming; what was said first holds."""
+        self._error = self._error or error
         self._tell()
+
+    def withdraw(self) -> None:
+        """Have nothing more read of it, not even what is there."""
+        self._withdrawn = True
+        self.fail(TakenDown())
 
     async def begun(self, limit_s: float) -> Record:
         """Wait until it is known what is coming.
@@ -81,7 +89,7 @@ class Fill:
             Busy: nothing more came in time.
             MedialinkError: nothing more is coming.
         """
-        while not self._settled and self._readable_bytes <= offset:
+        while self._withdrawn or (not self._settled and self._readable_bytes <= offset):
             await self._hear(limit_s)
         return self._readable_bytes
 
@@ -156,7 +164,7 @@ class Fills:
         self._wait_limit_s = wait_limit_s
         self._landed = landed
         self._fills: dict[str, Fill] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Fill] = {}
 
     async def follow(self, link: Link) -> tuple[Record, Following]:
         """Join the fill of an as-is link, or begin it.
@@ -169,17 +177,24 @@ class Fills:
         if fill is None:
             if len(self._fills) >= MAX_FILLS:
                 raise Busy
-            fill = self._fills[link.rendition_id] = Fill()
+            fill = self._fills[link.rendition_id] = Fill(link)
             fill.hold()
             task = asyncio.create_task(self._fill(link, fill))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks[task] = fill
+            task.add_done_callback(self._tasks.pop)
         fill.hold()
         try:
             return await fill.begun(self._wait_limit_s), Following(fill, self._wait_limit_s)
         except BaseException:
             fill.let_go()
             raise
+
+    def withdraw(self, forbidden: Callable[[Link], bool]) -> None:
+        """End those whose link may not be delivered any more, for whoever reads them."""
+        for task, fill in self._tasks.items():
+            if forbidden(fill.link):
+                fill.withdraw()
+                task.cancel()
 
     async def close(self) -> None:
         """End what is under way; half-filled files leave nothing behind."""

@@ -18,9 +18,10 @@ from proxy.delivery.answers import BodyResponse, not_modified
 from proxy.delivery.cache import Cached
 from proxy.delivery.links import Link
 from proxy.delivery.renditions import Origin
+from proxy.telemetry import metrics
 
 KEEP_S = 30.0
-"""Then the way is gone again: the disk cache learns that the file is in use, and a takedown is heard in time."""
+"""Then the way is gone again, so that the disk cache learns that the file is in use."""
 MAX_HITS = 1024
 MAX_HITS_BYTES = 64 * 1024 * 1024
 MAX_READ_BYTES = 256 * 1024
@@ -105,6 +106,11 @@ class Hits:
             self._hits[path] = hit
             self._bytes += response.count
 
+    def clear(self) -> None:
+        """Let everybody ask the app again: what may be delivered has changed."""
+        for path in tuple(self._hits):
+            self._drop(path)
+
     @property
     def _is_over(self) -> bool:
         """Whether the time of the oldest has passed: what nobody asks for any more must not lie in memory."""
@@ -130,9 +136,11 @@ class HitsFirst:
         asked = http.read_conditions(scope["headers"])
         if asked is http.UNCONDITIONAL:
             telemetry.tell_served(hit.key, hit.etag, "Whole", len(hit.body), Origin.DISK)
+            metrics.fetched(hit.etag, "memory")
             status, headers, body = 200, hit.headers, b"" if scope["method"] == "HEAD" else hit.body
         elif http.not_modified_by_tag_alone(asked, hit.etag):
             status, headers, body = 304, hit.headers_of_304, b""
+            metrics.answered("memory")
         else:
             return await self._app(scope, receive, send)
         await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -181,6 +181,16 @@ def cache_control(sharing: Sharing, max_age_s: int) -> str:
     return "no-store" if sharing is Sharing.NO_STORE else f"{sharing}, max-age={max_age_s}"
 
 
+def expiring_cache_control(sharing: Sharing, left_s: int) -> str:
+    """Forbid what outlives its time, too: CloudFront serves what has expired while the origin fails.
+
+    It obeys stale-if-error (RFC 5861; Amazon CloudFront Developer Guide, Managing how long content stays in the
+    cache); must-revalidate says the same to those who know RFC 9111 only.
+    """
+    plain = cache_control(sharing, left_s)
+    return plain if sharing is Sharing.NO_STORE else f"{plain}, must-revalidate, stale-if-error=0"
+
+
 def content_disposition(file_name: str) -> str:
     """Name the file for whoever saves it: ASCII for old clients, and the real name (RFC 6266, RFC 8187)."""
     plain = re.sub(r'[^\x20-\x7e]|["\\%]', "_", file_name)

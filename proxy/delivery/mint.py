@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from proxy.delivery.links import Link, Links
 from proxy.delivery.renditions import Renditions
 from proxy.delivery.rules import PrefixRules
+from proxy.delivery.takedowns import Takedowns
 from proxy.delivery.verdicts import Refused, Verdict
 from proxy.errors import LinkExpired, Malformed, NotFound, SourceReplaced
 from proxy.media.checker import recipe
@@ -35,6 +36,7 @@ class Mint:
     links: Links
     rules: ImageRules
     prefix_rules: PrefixRules
+    takedowns: Takedowns
     public_url: str
     clock: Callable[[], float]
 
@@ -42,16 +44,17 @@ class Mint:
         """Judge the newest version of a key; one that is replaced meanwhile is looked at once more."""
         source = await self.store.find(key)
         try:
-            return source, await self.renditions.judge(kind, source)
+            return source, await self._judge(kind, source)
         except SourceReplaced:
             source = await self.store.find(key)
-            return source, await self.renditions.judge(kind, source)
+            return source, await self._judge(kind, source)
 
     async def mint(self, kind: Kind, key: Key, ttl_s: int | None = None) -> Minted:
         """Make the link of a key's newest version, good for at least `ttl_s` seconds, or for good.
 
         Raises:
             NotFound: there is no such key.
+            TakenDown: it must not be delivered any more.
             RefusedMedium: it cannot be delivered as this kind.
         """
         source, verdict = await self.verdict(kind, key)
@@ -65,7 +68,7 @@ class Mint:
 
         Raises:
             Malformed: it lies where ours do, and none of our keys minted it.
-            LinkExpired, SourceReplaced: WhatsApp could not fetch it any more.
+            LinkExpired, SourceReplaced, TakenDown: WhatsApp could not fetch it any more.
         """
         path = url.removeprefix(self.public_url)
         if not url.startswith(f"{self.public_url}/m/"):
@@ -77,10 +80,19 @@ class Mint:
             raise Malformed(field="link", problem="looks like one of ours, and none of our keys made it") from error
         if link.expires_at is not None and link.expires_at <= self.clock():
             raise LinkExpired
+        self.takedowns.require(link.key, link.version)
         verdict = (await self.renditions.ensure(link)).verdict
+        self.takedowns.require(link.key, link.version)
         if isinstance(verdict, Refused):
             raise verdict.error()
         return Minted(url=url, link=link, verdict=verdict)
+
+    async def _judge(self, kind: Kind, source: Source) -> Verdict:
+        """Judge what is not taken down, and was not while it was made to fit."""
+        self.takedowns.require(source.key, source.version)
+        verdict = await self.renditions.judge(kind, source)
+        self.takedowns.require(source.key, source.version)
+        return verdict
 
     def link_of(self, kind: Kind, source: Source, verdict: AsIs | Made, expires_at: int | None = None) -> Link:
         return Link(

@@ -31,7 +31,15 @@ class Newest:
     for so many seconds while a new one is under way (stale-while-revalidate).
     """
 
-    def __init__(self, store: Store, rules: PrefixRules, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        rules: PrefixRules,
+        clock: Callable[[], float],
+        admit: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Be ready; `admit` is called before the store is asked for a key that was not seen before, and may refuse."""
+        self._admit = admit
         self._store = store
         self._rules = rules
         self._clock = clock
@@ -47,6 +55,7 @@ class Newest:
         """
         now, seen = self._clock(), self._seen.get(key)
         if seen is None or now - seen.at >= MAX_STALE_S:
+            self._admit()
             await asyncio.shield(self._look(key))
         elif now - seen.asked_at >= FRESH_S:
             look = self._look(key)

@@ -19,9 +19,11 @@ from proxy.media.checker import check, recipe
 from proxy.media.kinds import LIMITS, AsIs, ImageRules, Kind, Made
 from proxy.media.workers import Workers
 from proxy.storage.store import Key, Source, Store, reserved_key
+from proxy.telemetry import metrics
 
 FORGET_REFUSAL_AFTER_S = 60
 MAX_PASSING_REFUSALS = 10_000
+_RESULTS = {AsIs: "as_is", Made: "made", Refused: "refused"}
 MAX_FLIGHTS = 1024
 """Renditions that are looked for or made at once; each is a task, and most of them wait."""
 
@@ -57,7 +59,10 @@ class Renditions:
         max_makings: int,
         wait_limit_s: float,
         clock: Callable[[], float],
+        admit: Callable[[], None] = lambda: None,
     ) -> None:
+        """Be ready; `admit` is called before whoever asks has something fetched or made, and may refuse."""
+        self._admit = admit
         self._store = store
         self._cache = cache
         self._workers = workers
@@ -65,6 +70,7 @@ class Renditions:
         self._max_source_bytes = max_source_bytes
         self._max_makings = max_makings
         self._makings = 0
+        metrics.MAKING_PLACES.set(max_makings)
         self._wait_limit_s = wait_limit_s
         self._clock = clock
         self._fills = Fills(
@@ -95,6 +101,7 @@ class Renditions:
         if passing := self._passing_refusal(name):
             return passing
         if (known := self._recall(name)) is None:
+            self._admit()
             await self._once(name, partial(self._find_or_make, kind, source.key, source.version, made_by))
             known = self._recall(name)
         if known is not None:
@@ -113,6 +120,7 @@ class Renditions:
         name = link.rendition_id
         if hit := self._open(link, Origin.DISK):
             return hit
+        self._admit()
         if link.recipe is None:
             record, body = await self._fills.follow(link)
             return Rendition(record=record, body=body, origin=Origin.SOURCE)
@@ -189,6 +197,10 @@ class Renditions:
         if self._cache.wants_sweeping and (self._sweep is None or self._sweep.done()):
             self._sweep = asyncio.create_task(asyncio.to_thread(self._cache.sweep))
 
+    def withdraw(self, forbidden: Callable[[Link], bool]) -> None:
+        """End what goes out while it comes in, where it may not be delivered any more."""
+        self._fills.withdraw(forbidden)
+
     async def close(self) -> None:
         """End what is under way; half-made renditions leave nothing behind."""
         flights = tuple(self._flights.values())
@@ -219,14 +231,17 @@ class Renditions:
         with self._place(), self._cache.draft() as draft, self._cache.draft() as target:
             source = await self._fetch(key, version, draft)
             try:
-                verdict: Verdict = await self._workers.run(check, kind, draft, target, self._rules)
+                with metrics.MAKING_SECONDS.labels(kind).time():
+                    verdict: Verdict = await self._workers.run(check, kind, draft, target, self._rules)
             except RefusedMedium as error:
                 verdict = refused_by(error)
                 telemetry.log.info("medium.refused", key=key, kind=kind, code=error.code)
                 if not error.lasting:
+                    _count(kind, verdict)
                     self._remember_passing(name, verdict)
                     return Origin.SOURCE
             telemetry.log.info("rendition.made", key=key, rendition=name, outcome=type(verdict).__name__)
+            _count(kind, verdict)
             record = Record(verdict=verdict, modified_at=source.modified_at).to_bytes()
             if isinstance(verdict, AsIs):
                 self._cache.publish(draft, rendition_id(kind, key, version, None), record)
@@ -241,7 +256,8 @@ class Renditions:
             raise Busy
         self._makings += 1
         try:
-            yield
+            with metrics.MAKINGS.track_inprogress():
+                yield
         finally:
             self._makings -= 1
 
@@ -252,6 +268,7 @@ class Renditions:
             first = await self._store.put_new(_in_store(name), frame, media_type=media_type)
         except (StoreAway, DiskFull):
             self.store_takes_writes = False
+            metrics.NOT_STORED.inc()
             telemetry.log.warning("rendition.not_stored", rendition=name)
         else:
             self.store_takes_writes = True
@@ -282,6 +299,12 @@ class Renditions:
             self._passing = {name: kept for name, kept in self._passing.items() if kept[0] > now}
         if len(self._passing) < MAX_PASSING_REFUSALS:
             self._passing[name] = (now + FORGET_REFUSAL_AFTER_S, refused)
+
+
+def _count(kind: Kind, verdict: Verdict) -> None:
+    metrics.RENDITIONS.labels(kind, _RESULTS[type(verdict)]).inc()
+    if isinstance(verdict, Made):
+        metrics.SAVED_BYTES.labels(kind).inc(max(0, verdict.source_size_bytes - verdict.size_bytes))
 
 
 def _in_store(name: str) -> Key:

@@ -46,8 +46,11 @@ class PrefixRules:
         sharing = self.sharing(key, own)
         if own and sharing is sharing_of(own):
             return own
-        stale_s = self.of(key).stale_while_revalidate_s if sharing is Sharing.PUBLIC else 0
-        return cache_control(sharing, ALIAS_MAX_AGE_S) + (f", {_STALE}={stale_s}" if stale_s else "")
+        plain = cache_control(sharing, ALIAS_MAX_AGE_S)
+        if sharing is not Sharing.PUBLIC:
+            return plain
+        stale_s = self.of(key).stale_while_revalidate_s
+        return f"{plain}, stale-if-error={MAX_STALE_S}" + (f", {_STALE}={stale_s}" if stale_s else "")
 
 
 def parse_rules(text: str) -> PrefixRules:

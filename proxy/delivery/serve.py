@@ -3,22 +3,25 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from proxy.delivery import http
-from proxy.delivery.answers import Visit, answer, not_modified
+from proxy.delivery.answers import BodyResponse, Visit, answer, not_modified
 from proxy.delivery.hits import Hits
 from proxy.delivery.links import Link, Links
 from proxy.delivery.mint import Mint
 from proxy.delivery.newest import Newest
 from proxy.delivery.renditions import Rendition, Renditions
 from proxy.delivery.rules import PrefixRules
+from proxy.delivery.takedowns import Takedowns
 from proxy.delivery.verdicts import Refused
-from proxy.errors import LinkExpired, Malformed, NotFound, SourceReplaced
+from proxy.errors import LinkExpired, Malformed, NotFound, SourceReplaced, TakenDown
 from proxy.media.kinds import Kind, extension_of
 from proxy.storage.store import Key, Source, parse_key
+from proxy.telemetry import metrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +33,7 @@ class Serve:
     mint: Mint
     newest: Newest
     rules: PrefixRules
+    takedowns: Takedowns
     hits: Hits
     alias_prefixes: tuple[str, ...]
     clock: Callable[[], float]
@@ -40,18 +44,19 @@ class Serve:
             raise NotFound
         visit = Visit.begin(request, self.clock)
         link = self.links.open(**request.path_params)
-        left_s, same_until_s = http.LINK_MAX_AGE_S, math.inf
+        self.takedowns.require(link.key, link.version)
+        cache_control, same_until_s = http.cache_control(link.sharing, http.LINK_MAX_AGE_S), math.inf
         if link.expires_at is not None:
             left_s = int(link.expires_at - visit.at.timestamp())
-            same_until_s = link.expires_at - left_s
-        if left_s <= 0:
-            raise LinkExpired
-        cache_control = http.cache_control(link.sharing, left_s)
+            if left_s <= 0:
+                raise LinkExpired
+            cache_control, same_until_s = http.expiring_cache_control(link.sharing, left_s), link.expires_at - left_s
         asked = http.read_conditions(request.scope["headers"])
         if http.not_modified_by_tag_alone(asked, link.rendition_id):
+            metrics.answered("link")
             return not_modified(link.rendition_id, cache_control)
-        rendition = await self.renditions.open(link)
-        response = answer(visit, link, rendition, self._given(link, cache_control))
+        rendition = await self._open(link)
+        response = self._answer(visit, link, rendition, cache_control)
         self.hits.keep(request.scope["raw_path"], link, response, same_until_s)
         return response
 
@@ -66,11 +71,15 @@ class Serve:
         except Malformed as error:
             raise NotFound from error
         cache_control = self.rules.alias_cache_control(source.key, source.cache_control)
-        return answer(visit, link, rendition, self._given(link, cache_control))
+        return self._answer(visit, link, rendition, cache_control)
 
-    def _given(self, link: Link, cache_control: str) -> dict[str, str]:
+    def _answer(self, visit: Visit, link: Link, rendition: Rendition, cache_control: str) -> Response:
         disposition = http.content_disposition(self.links.file_name(link))
-        return {"Cache-Control": cache_control, "Content-Disposition": disposition}
+        given = {"Cache-Control": cache_control, "Content-Disposition": disposition}
+        response = answer(visit, link, rendition, given)
+        if isinstance(response, BodyResponse):
+            response.permit = partial(self.takedowns.require, link.key, link.version)
+        return response
 
     async def _resolve(self, kind: Kind, key: Key) -> tuple[Link, Source, Rendition]:
         """Find what a key names now; `a.webp.jpg` names the JPEG rendition of `a.webp` where it is no key itself."""
@@ -95,8 +104,19 @@ class Serve:
             return await self._opened(kind, await self.newest.find(key))
 
     async def _opened(self, kind: Kind, source: Source) -> tuple[Link, Source, Rendition]:
+        self.takedowns.require(source.key, source.version)
         verdict = await self.renditions.judge(kind, source)
         if isinstance(verdict, Refused):
             raise verdict.error()
         link = self.mint.link_of(kind, source, verdict)
-        return link, source, await self.renditions.open(link)
+        return link, source, await self._open(link)
+
+    async def _open(self, link: Link) -> Rendition:
+        """Open what a link names, unless it was taken down while that took its time."""
+        rendition = await self.renditions.open(link)
+        try:
+            self.takedowns.require(link.key, link.version)
+        except TakenDown:
+            rendition.body.close()
+            raise
+        return rendition

@@ -12,7 +12,8 @@ from proxy import telemetry
 from proxy.errors import Unauthorized
 from proxy.messaging.callers import read_body
 from proxy.messaging.ledger import Ledger
-from proxy.messaging.statuses import parse_statuses
+from proxy.messaging.statuses import State, parse_statuses
+from proxy.telemetry import metrics
 
 SECRET_HEADER = "X-Webhook-Secret"  # noqa: S105 - a name, no secret
 MAX_WEBHOOK_BYTES = 3 * 1024 * 1024
@@ -35,4 +36,8 @@ class Receive:
         found = parse_statuses(await read_body(request, MAX_WEBHOOK_BYTES), received_at=self.now())
         new = await self.ledger.record(found.statuses)
         telemetry.log.info("webhook.taken", statuses=len(found.statuses), new=new, skipped=found.skipped)
+        for status in found.statuses:
+            metrics.STATUSES.labels(status.status).inc()
+            if status.status is State.FAILED:
+                telemetry.log.warning("message.failed", code=status.error_code)
         return Response(status_code=200)

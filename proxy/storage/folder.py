@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
@@ -16,7 +17,7 @@ from uuid import uuid4
 from proxy.errors import DiskFull, Malformed, MedialinkError, NotFound, SourceReplaced, StoreAway, TooLarge
 from proxy.storage.arrival import Arrival, arriving
 from proxy.storage.hashes import Memo, read_hashed
-from proxy.storage.store import RESERVED_PREFIX, Key, Progress, Source, check_key, unheard
+from proxy.storage.store import RESERVED_PREFIX, Key, Progress, Source, check_key, check_reserved, unheard
 from proxy.storage.threads import Threads
 
 THREADS = 4
@@ -64,6 +65,15 @@ class FolderStore:
     async def put_new(self, key: Key, body: Path, *, media_type: str) -> bool:
         del media_type
         return await self._threads.run(partial(self._put_new, key, body))
+
+    async def names(self, folder: Key, *, max_names: int) -> frozenset[str]:
+        return await self._threads.run(partial(self._names, folder, max_names))
+
+    async def delete(self, key: Key) -> None:
+        await self._threads.run(partial(self._delete, key))
+
+    async def remark(self) -> None:
+        """Say nothing: a folder is as it should be."""
 
     async def check(self) -> None:
         await self._threads.run(self._check)
@@ -121,6 +131,25 @@ class FolderStore:
                     return False
                 raise
             return True
+
+    def _names(self, folder: Key, max_names: int) -> frozenset[str]:
+        check_reserved(folder)
+        with (
+            suppress(NotFound),
+            _translated(_NO_FILE, NotFound()),
+            self._folder(folder.split("/")) as opened,
+            os.scandir(opened) as entries,
+        ):
+            files = (entry.name for entry in entries if entry.is_file(follow_symlinks=False))
+            return frozenset(islice(files, max_names))
+        return frozenset()
+
+    def _delete(self, key: Key) -> None:
+        check_reserved(key)
+        *folders, name = key.split("/")
+        with suppress(NotFound), _translated(_NO_FILE, NotFound()), self._folder(folders) as folder:
+            os.unlink(name, dir_fd=folder)
+            os.fsync(folder)
 
     def _check(self) -> None:
         with _translated(), self._folder(()) as root, os.scandir(root) as entries:

@@ -21,15 +21,26 @@ from proxy.storage.digests import Digest, check_digest, digest_told, gives_md5_e
 from proxy.storage.foreign import code_of, status_of, translated
 from proxy.storage.hedge import Hedges
 from proxy.storage.parts import Parts
-from proxy.storage.store import MAX_KEY_BYTES, Key, Progress, Source, check_key, reserved_key, unheard
+from proxy.storage.store import (
+    MAX_KEY_BYTES,
+    Key,
+    Progress,
+    Source,
+    check_key,
+    check_reserved,
+    reserved_key,
+    unheard,
+)
 from proxy.storage.threads import Threads
+from proxy.storage.versioning import NO_VERSIONS, keeps_versions
 
 if TYPE_CHECKING:
-    from types_boto3_s3.type_defs import GetObjectRequestTypeDef
+    from types_boto3_s3.type_defs import GetObjectRequestTypeDef, ListObjectsV2RequestTypeDef
 
 PROBE = reserved_key("probe/if-none-match")
 LOOK_LIMIT_S = 5.0
-"""For `find` and `check`, of which each may take two requests: enough for a store that takes two seconds for each."""
+"""For `find` and `check`, of which each may take two requests: enough for a store that takes two seconds for each; and
+for each page of `names`."""
 
 T = TypeVar("T")
 
@@ -63,6 +74,7 @@ class S3Store:
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._timeout_s = settings.total_timeout_s
         self._honours: bool | None = None
+        self._lacks_versions = True
         self._bodies = Threads(settings.threads, "s3-bodies")
         self._looks = Threads(settings.threads, "s3-looks")  # bodies that take long must not keep anybody from a look
         self._hedges = Hedges(self._bodies)
@@ -101,6 +113,24 @@ class S3Store:
         A retry after a lost answer may be told that it lost, against itself: the bytes there are whole in any case.
         """
         return await self._write(partial(self._put_new, key, body, media_type))
+
+    async def names(self, folder: Key, *, max_names: int) -> frozenset[str]:
+        check_reserved(folder)
+        names, token = await self._look(partial(self._page, f"{self._name(folder)}/", ""))
+        while token and len(names) < max_names:
+            page, token = await self._look(partial(self._page, f"{self._name(folder)}/", token))
+            names += page
+        return frozenset(names[:max_names])
+
+    async def delete(self, key: Key) -> None:
+        check_reserved(key)
+        await self._write(partial(self._delete, key))
+
+    async def remark(self) -> str | None:
+        """Ask for versions, until the bucket keeps them or does not tell."""
+        if self._lacks_versions:
+            self._lacks_versions = await self._look(partial(keeps_versions, self._client, self._bucket)) is False
+        return NO_VERSIONS if self._lacks_versions else None
 
     async def check(self) -> None:
         await self._look(self._check)
@@ -191,6 +221,20 @@ class S3Store:
                 return False
             raise
         return True
+
+    def _page(self, prefix: str, token: str) -> tuple[list[str], str]:
+        """List some names under a prefix, and give the token of the next page; it is empty after the last."""
+        with translated():
+            wanted: ListObjectsV2RequestTypeDef = {"Bucket": self._bucket, "Prefix": prefix, "Delimiter": "/"}
+            if token:
+                wanted["ContinuationToken"] = token
+            answer = self._client.list_objects_v2(**wanted)
+            names = [entry["Key"].removeprefix(prefix) for entry in answer.get("Contents", [])]
+            return names, answer["NextContinuationToken"] if answer["IsTruncated"] else ""
+
+    def _delete(self, key: Key) -> None:
+        with translated():
+            self._client.delete_object(Bucket=self._bucket, Key=self._name(key))
 
     def _check(self) -> None:
         with translated():

@@ -36,6 +36,17 @@ def reserved_key(name: str) -> Key:
     return Key(RESERVED_PREFIX + name)
 
 
+def check_reserved(key: Key) -> None:
+    """Look at a key at a door that is open to objects of our own alone.
+
+    Raises:
+        Malformed: `reserved_key` cannot have made it.
+    """
+    check_key(key)
+    if not key.startswith(RESERVED_PREFIX):
+        raise Malformed(field="key", problem=f"must lie under {RESERVED_PREFIX}")
+
+
 def check_key(key: Key) -> None:
     """Look at a key again at a door: parsed, or one of our own.
 
@@ -128,8 +139,25 @@ class Store(Protocol):
     async def put_new(self, key: Key, body: Path, *, media_type: str) -> bool:
         """Write a whole file, atomically, unless the key is taken; False when somebody else was first."""
 
+    async def names(self, folder: Key, *, max_names: int) -> frozenset[str]:
+        """List the names directly in a folder of our own, at most so many; what is not there holds none.
+
+        Raises:
+            Malformed: it does not lie under the reserved prefix.
+        """
+
+    async def delete(self, key: Key) -> None:
+        """Take an object of our own away; one that is not there is no mistake.
+
+        Raises:
+            Malformed: it does not lie under the reserved prefix: media are never deleted.
+        """
+
     async def check(self) -> None:
         """Ask whether the store answers and would be read from; returns, or raises StoreAway."""
+
+    async def remark(self) -> str | None:
+        """Say in a sentence what of the store's set-up is worth a look."""
 
     async def close(self) -> None:
         """Let go of threads and connections."""

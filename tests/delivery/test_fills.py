@@ -12,7 +12,7 @@ from proxy.delivery import fills as fills_module
 from proxy.delivery.cache import DiskCache, reserve
 from proxy.delivery.fills import Fills, Following
 from proxy.delivery.links import Link
-from proxy.errors import Busy, DiskFull, MedialinkError, SourceReplaced, StoreAway
+from proxy.errors import Busy, DiskFull, MedialinkError, SourceReplaced, StoreAway, TakenDown
 from proxy.media.kinds import Kind
 from proxy.storage.folder import FolderStore
 from proxy.storage.store import Key, Progress, Source, unheard
@@ -260,5 +260,40 @@ def test_an_end_of_the_service_ends_what_is_under_way(tell: Callable[[Story], No
             await room.fills.close()
             with pytest.raises(StoreAway):
                 await waiting
+
+    tell(story)
+
+
+def test_what_is_withdrawn_is_read_no_further_and_others_go_on(tell: Callable[[Story], None]) -> None:
+    async def story(room: Room) -> None:
+        room.store.feed(b"", BODY[:50])
+        with await room.follow() as reading, await room.follow() as waiting:
+            assert await reading.piece(0, 10) == BODY[:10]
+            late = asyncio.create_task(waiting.piece(50, 1))
+            await asyncio.sleep(0)
+            room.fills.withdraw(lambda link: link.key == "other")
+            assert await reading.piece(10, 10) == BODY[10:20]
+            room.fills.withdraw(lambda link: link == LINK)
+            with pytest.raises(TakenDown):
+                await late
+            with pytest.raises(TakenDown):
+                await reading.piece(20, 10)
+        assert room.cached() is None
+        room.store.feed(b"", BODY, None)
+        with await room.follow() as following:
+            assert await read_all(following) == BODY
+        assert room.store.fetches == 2
+
+    tell(story)
+
+
+def test_who_waits_for_the_head_of_what_is_withdrawn_hears_it(tell: Callable[[Story], None]) -> None:
+    async def story(room: Room) -> None:
+        joining = asyncio.create_task(room.follow())
+        while not room.store.fetches:  # noqa: ASYNC110 - told of in no event
+            await asyncio.sleep(0)
+        room.fills.withdraw(lambda _: True)
+        with pytest.raises(TakenDown):
+            await joining
 
     tell(story)

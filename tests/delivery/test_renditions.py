@@ -14,6 +14,7 @@ from proxy.delivery.links import Link, Links
 from proxy.delivery.mint import Mint
 from proxy.delivery.renditions import FORGET_REFUSAL_AFTER_S, Origin, Renditions
 from proxy.delivery.rules import parse_rules
+from proxy.delivery.takedowns import Takedowns
 from proxy.delivery.verdicts import Refused
 from proxy.errors import Busy, DecodeLimit, SourceReplaced, StoreAway, TypeRefused
 from proxy.media.checker import recipe
@@ -276,12 +277,15 @@ def test_a_source_that_is_replaced_meanwhile_is_looked_at_once_more(
     tell: Callable[[Story], None], light_jpeg: bytes
 ) -> None:
     async def story(room: Room) -> None:
+        takedowns = Takedowns(room.store, room.root / "takedowns.json", room.clock)
+        await takedowns.open()
         mint = Mint(
             store=room.store,
             renditions=room.host(),
             links=Links({1: bytes(32)}),
             rules=RULES,
             prefix_rules=parse_rules(""),
+            takedowns=takedowns,
             public_url="https://media.example.com",
             clock=room.clock,
         )
@@ -295,6 +299,7 @@ def test_a_source_that_is_replaced_meanwhile_is_looked_at_once_more(
         room.store.find = find  # type: ignore[method-assign,assignment] # the race, made certain
         minted = await mint.mint(Kind.IMAGE, Key("a.jpg"))
         assert minted.link.version == newest.version
+        await takedowns.close()
 
     tell(story)
 

@@ -29,10 +29,10 @@ def test_the_longest_prefix_rules(key: str, rule: Rule) -> None:
 @pytest.mark.parametrize(
     ("key", "own", "sharing", "alias"),
     [
-        ("a.pdf", None, Sharing.PUBLIC, "public, max-age=60"),
+        ("a.pdf", None, Sharing.PUBLIC, "public, max-age=60, stale-if-error=86400"),
         ("a.pdf", "max-age=5", Sharing.PUBLIC, "max-age=5"),
         ("a.pdf", "private, max-age=5", Sharing.PRIVATE, "private, max-age=5"),
-        ("prices/a.pdf", None, Sharing.PUBLIC, "public, max-age=60, stale-while-revalidate=60"),
+        ("prices/a.pdf", None, Sharing.PUBLIC, "public, max-age=60, stale-if-error=86400, stale-while-revalidate=60"),
         ("prices/a.pdf", "private", Sharing.PRIVATE, "private"),
         ("prices/vip/a.pdf", None, Sharing.PRIVATE, "private, max-age=60"),
         ("prices/vip/a.pdf", "public, max-age=5", Sharing.PRIVATE, "private, max-age=60"),

@@ -11,6 +11,7 @@ import pytest
 
 from proxy.errors import DiskFull, Malformed, NotFound, SourceReplaced, StoreAway, TooLarge
 from proxy.storage.parts import PART_BYTES
+from proxy.storage.s3 import S3Store
 from proxy.storage.store import Key, Source, Store, parse_key, reserved_key
 from tests.storage.bodies import MIB, body_of, fetch, take
 
@@ -298,3 +299,46 @@ def test_a_key_that_nobody_parsed_is_refused_again(store: Store, file_of: Callab
 
 def test_a_store_that_answers_passes_the_check(store: Store) -> None:
     run(store.check())
+
+
+def test_what_lies_in_a_folder_of_our_own_is_listed_until_it_is_deleted(
+    open_again: Callable[[], Store], file_of: Callable[[bytes], Path]
+) -> None:
+    store, other = open_again(), open_again()
+    folder = reserved_key("list")
+    assert run(store.names(folder, max_names=10)) == frozenset()
+    for name in ("list/a", "list/b", "list/below/c", "list-d", "other/e"):
+        run(store.put(reserved_key(name), file_of(b"one"), media_type=JPEG))
+    run(store.put(parse_key("list/f"), file_of(b"one"), media_type=JPEG))
+    assert run(other.names(folder, max_names=10)) == {"a", "b"}
+    for _ in range(2):
+        run(other.delete(reserved_key("list/a")))
+    run(other.delete(reserved_key("nowhere/a")))
+    assert run(store.names(folder, max_names=10)) == {"b"}
+    with pytest.raises(NotFound):
+        run(store.find(reserved_key("list/a")))
+
+
+def test_a_list_is_read_over_its_pages_up_to_its_bound(
+    store: Store, file_of: Callable[[bytes], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if isinstance(store, S3Store):
+        whole = store._client.list_objects_v2  # noqa: SLF001 - a page is 1,000 names: too many to put
+        monkeypatch.setattr(store._client, "list_objects_v2", lambda **given: whole(MaxKeys=2, **given))  # noqa: SLF001
+    names = {f"name-{number}" for number in range(7)}
+    for name in names:
+        run(store.put(reserved_key(f"list/{name}"), file_of(b"one"), media_type=JPEG))
+    assert run(store.names(reserved_key("list"), max_names=7)) == names
+    some = run(store.names(reserved_key("list"), max_names=3))
+    assert len(some) == 3
+    assert some < names
+
+
+def test_media_are_neither_listed_nor_deleted(store: Store, file_of: Callable[[bytes], Path]) -> None:
+    run(store.put(KEY, file_of(b"one"), media_type=JPEG))
+    for text in (KEY, "folder", ".medialink", ".medialink/../folder/photo.jpg", ".MEDIALINK/a"):
+        with pytest.raises(Malformed):
+            run(store.delete(Key(text)))
+        with pytest.raises(Malformed):
+            run(store.names(Key(text), max_names=10))
+    assert fetch(store, KEY) == b"one"

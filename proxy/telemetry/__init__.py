@@ -2,38 +2,44 @@
 
 import logging
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
 from typing import Literal
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from proxy.telemetry.redaction import Redaction
+
 log: structlog.stdlib.BoundLogger = structlog.get_logger("medialink")
 
 _levels = logging.getLogger("medialink")
 """Knows the level in a tenth of a microsecond; structlog builds a logger to know it."""
 
-_JSON = (structlog.processors.format_exc_info, structlog.processors.JSONRenderer())
-_TEXT = (structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),)
-"""A plain trace: structlog's own choice shows local variables, and keys and numbers are among them."""
+_JSON = structlog.processors.JSONRenderer()
+_TEXT = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+"""Both get a trace as plain text: structlog's own choice shows local variables, and keys and numbers are among them."""
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
 
-def configure_logging(level: str, form: Literal["auto", "json", "text"]) -> None:
-    """Send our events, and the libraries' warnings, to standard error."""
+def configure_logging(level: str, form: Literal["auto", "json", "text"], secrets: Iterable[str] = ()) -> None:
+    """Send our events, and the libraries' warnings, to standard error; no line shows one of the secrets."""
     _levels.setLevel(level.upper())
     as_json = form == "json" or (form == "auto" and not sys.stderr.isatty())
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s", force=True)
+    about = (_add_request_id, structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True))
+    shown = (structlog.processors.format_exc_info, Redaction(secrets), _JSON if as_json else _TEXT)
+    theirs = logging.StreamHandler(sys.stderr)
+    theirs.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *about],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *shown],
+        )
+    )
+    logging.basicConfig(handlers=[theirs], level=logging.WARNING, force=True)
     logging.getLogger("uvicorn.error").addFilter(_is_not_a_trace_of_ours)
     structlog.configure(
-        processors=[
-            _add_request_id,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *(_JSON if as_json else _TEXT),
-        ],
+        processors=[*about, *shown],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
