@@ -562,7 +562,7 @@ def test_a_store_that_is_away(build: Build, tmp_path: Path, light_jpeg: bytes) -
 
 def test_ready_means_that_every_door_answers(house: "House") -> None:
     ready = house.web.get("/readyz")
-    assert (ready.status_code, ready.json()) == (200, {"store": "ok", "cache": "ok", "ledger": "ok"})
+    assert (ready.status_code, ready.json()) == (200, {"store": "ok", "cache": "ok", "ledger": "ok", "takedowns": "ok"})
 
 
 def test_delivery_alone_needs_no_provider_and_no_ledger(build: Build, light_jpeg: bytes, tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 def test_delivery_runs_from_the_entry_point_without_rights(start: Start, volumes: dict[str, Path]) -> None:
     media = volumes["/data"] / "media" / "open"
     process, url = start("serve --only delivery")
-    assert wait_until_ready(process, url) == {"store": "ok", "cache": "ok"}
+    assert wait_until_ready(process, url) == {"store": "ok", "cache": "ok", "takedowns": "ok"}
     media.mkdir()
     (media / "a.webp").write_bytes(picture(640, 480, form="WEBP"))
     made = httpx2.get(f"{url}/image/open/a.webp.jpg", trust_env=False, timeout=PATIENCE_S)
@@ -168,7 +168,7 @@ def test_delivery_runs_from_the_entry_point_without_rights(start: Start, volumes
 
 def test_messaging_runs_from_the_entry_point_without_rights(start: Start) -> None:
     process, url = start("serve --only messaging")
-    assert wait_until_ready(process, url) == {"store": "ok", "cache": "ok", "ledger": "ok"}
+    assert wait_until_ready(process, url) == {"store": "ok", "cache": "ok", "ledger": "ok", "takedowns": "ok"}
     refused = httpx2.post(f"{url}/links", headers={"Authorization": f"Bearer {TOKEN}"}, trust_env=False, json={})
     assert refused.status_code == 401
     stop(process)

@@ -191,12 +191,15 @@ def test_the_platform_has_a_port_of_its_own(build: Build) -> None:
         httpx2.get(own + "/healthz", trust_env=False)
 
 
-def test_a_store_that_is_away_takes_no_node_out(build: Build) -> None:
+def test_a_store_that_is_away_takes_no_node_out(build: Build, tmp_path: Path) -> None:
+    (tmp_path / "known").mkdir()
+    (tmp_path / "known" / "takedowns.json").write_text("[]")
     nowhere = {"store": "s3://bucket", "s3_endpoint_url": "http://127.0.0.1:9", "s3_region": "x"}
-    away = build(s3_access_key_id="a", s3_secret_access_key="b", **nowhere)
+    away = build(s3_access_key_id="a", s3_secret_access_key="b", data_dir=tmp_path / "known", **nowhere)
     ready = away.web.get("/readyz")
     assert ready.status_code == 200
     assert "does not answer" in ready.json()["store"]
+    assert "since the start" in ready.json()["takedowns"]
     drafts = away.settings.data_dir / "cache" / "drafts"
     drafts.rmdir()
     drafts.touch()

@@ -173,10 +173,14 @@ def test_the_check_opens_every_door(medialink: Command, house: "House") -> None:
         "D360_API_KEY": "provider-key-of-the-test",
     }
     shown = medialink("settings", "--check", **settings)
-    assert shown.stdout.splitlines() == ["store: ok", "cache: ok", "ledger: ok", "provider: ok"]
+    assert shown.stdout.splitlines() == ["store: ok", "cache: ok", "ledger: ok", "takedowns: ok", "provider: ok"]
     assert (shown.returncode, shown.stderr) == (0, "")
     half = medialink("settings", "--check", "--json", **settings, SERVE_ONLY="delivery", LINK_KEYS=f"1:{SECRET}")
-    assert json.loads(half.stdout) == {"ready": True, "doors": {"store": "ok", "cache": "ok"}, "warnings": []}
+    assert json.loads(half.stdout) == {
+        "ready": True,
+        "doors": {"store": "ok", "cache": "ok", "takedowns": "ok"},
+        "warnings": [],
+    }
     assert house.fetches() == []
 
 
