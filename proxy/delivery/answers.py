@@ -90,6 +90,17 @@ class Visit:
         return cls(request=request, at=datetime.fromtimestamp(clock(), UTC), counter_s=time.perf_counter())
 
 
+def _told_modified_at(modified_at: datetime, now: datetime) -> tuple[datetime, bool]:
+    """Give a Last-Modified that no Date of ours comes before, and whether it stays the same.
+
+    What is younger than the lag is said to be older by it. What is younger than now is so by another clock.
+    """
+    latest = now - DATE_LAG
+    if modified_at <= latest:
+        return modified_at, True
+    return min(modified_at - DATE_LAG, latest), modified_at <= now
+
+
 def answer(visit: Visit, link: Link, rendition: Rendition, given: dict[str, str]) -> Response:
     """Judge the request against the rendition, and give what it asked for. Takes the rendition over.
 
@@ -97,7 +108,7 @@ def answer(visit: Visit, link: Link, rendition: Rendition, given: dict[str, str]
     """
     request = visit.request
     size = rendition.body.size_bytes
-    modified_at = min(rendition.record.modified_at, visit.at - DATE_LAG)
+    modified_at, keeps = _told_modified_at(rendition.record.modified_at, visit.at)
     it = http.Representation(etag=link.rendition_id, modified_at=modified_at, size_bytes=size)
     verdict = http.judge(request.method, http.read_conditions(request.scope["headers"]), it)
     telemetry.tell_served(link.key, it.etag, type(verdict).__name__, size, rendition.origin)
@@ -119,7 +130,7 @@ def answer(visit: Visit, link: Link, rendition: Rendition, given: dict[str, str]
     match verdict:
         case http.Whole():
             response = BodyResponse(rendition.body, 200, content | {"Content-Length": str(size)}, 0, size)
-            response.lasting = rendition.origin is Origin.DISK and modified_at == rendition.record.modified_at
+            response.lasting = rendition.origin is Origin.DISK and keeps
             return response
         case http.Part(first, last):
             count = last - first + 1

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,6 +92,15 @@ def test_a_mapped_body_that_shrinks_breaks_its_connection_and_nothing_else(house
             list(chunks)
     assert house.web.get("/healthz").status_code == 200
     assert house.web.get(link).content == pdf
+
+
+def test_what_was_put_just_now_goes_out_from_memory_too(house: "House", light_jpeg: bytes) -> None:
+    house.put("a.jpg", light_jpeg)
+    link = house.link("a.jpg")
+    first, second, third = (house.web.get(link) for _ in range(3))
+    assert third.headers["server-timing"] == "open;dur=0.0"
+    assert len({answer.headers["last-modified"] for answer in (first, second, third)}) == 1
+    assert parsedate_to_datetime(third.headers["last-modified"]) < parsedate_to_datetime(third.headers["date"])
 
 
 @pytest.mark.parametrize(("level", "told"), [("info", False), ("debug", True)])
