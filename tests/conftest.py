@@ -3,7 +3,10 @@
 import asyncio
 import hashlib
 import io
+import os
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -26,6 +29,8 @@ from proxy.storage.store import Source, parse_key
 
 pytest_plugins = ["tests.s3_servers"]
 
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
 TOKEN = "gateway-token-of-the-test"
 WEBHOOK_SECRET = "webhook-secret-of-the-test"
 API_KEY = "provider-key-of-the-test"
@@ -45,6 +50,24 @@ def _own_environment(no_settings: Path, monkeypatch: pytest.MonkeyPatch) -> None
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("ENV_FILE", str(no_settings))
+
+
+@pytest.fixture
+def medialink(tmp_path: Path) -> Command:
+    """Run a command in a folder of its own; settings come by name."""
+
+    def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(  # noqa: S603 - our own program
+            [sys.executable, "-m", "proxy", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(Path.cwd()), **settings},
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+
+    return run
 
 
 def picture(width: int, height: int, *, seed: int = 0, form: str = "JPEG", mode: str = "RGB", **options: Any) -> bytes:

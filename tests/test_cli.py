@@ -1,37 +1,15 @@
 """The commands as a person and a script use them: in a process of their own."""
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.conftest import Command
+
 if TYPE_CHECKING:
     from tests.conftest import House
-
-Command = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def medialink(tmp_path: Path) -> Command:
-    """Run a command in a folder of its own; settings come by name."""
-
-    def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(  # noqa: S603 - our own program
-            [sys.executable, "-m", "proxy", *arguments],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(Path.cwd()), **settings},
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
-
-    return run
 
 
 @pytest.fixture

@@ -1,11 +1,8 @@
 """A start that would be unsafe is refused in a sentence, and what may surprise is told before traffic comes."""
 
 import json
-import os
 import socket
-import subprocess
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +12,7 @@ import pytest
 from proxy.errors import SettingsInvalid
 from proxy.safety import doubtful
 from proxy.settings import Settings
+from tests.conftest import Command
 
 if TYPE_CHECKING:
     from tests.conftest import House
@@ -29,24 +27,6 @@ SAFE = {
     "D360_API_KEY": "key",
 }
 DELIVERY = {"MODE": "production", "SERVE_ONLY": "delivery", "LINK_KEYS": f"1:{SECRET}"}
-
-Command = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def medialink(tmp_path: Path) -> Command:
-    def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(  # noqa: S603 - our own program
-            [sys.executable, "-m", "proxy", *arguments],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(Path.cwd()), **settings},
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
-
-    return run
 
 
 def read(monkeypatch: pytest.MonkeyPatch, environment: Mapping[str, str], data_dir: Path | None = None) -> Settings:

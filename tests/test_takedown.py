@@ -2,10 +2,6 @@
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,27 +13,8 @@ from proxy.cli import app
 from proxy.delivery.cdn import CloudFront
 from proxy.delivery.takedowns import HEARD_WITHIN_S
 from proxy.takedown import forget
+from tests.conftest import Command
 from tests.delivery.distributions import new_distribution
-
-Command = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def medialink(tmp_path: Path) -> Command:
-    """Run a command in a folder of its own; settings come by name."""
-
-    def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(  # noqa: S603 - our own program
-            [sys.executable, "-m", "proxy", *arguments],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(Path.cwd()), **settings},
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
-
-    return run
 
 
 @pytest.fixture
