@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from socket import socket
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -39,6 +39,9 @@ from proxy.storage.metered import Metered
 from proxy.storage.store import Store
 from proxy.telemetry import metrics
 from proxy.telemetry.redaction import secrets_in
+
+if TYPE_CHECKING:
+    from proxy.messaging.ledger import Ledger
 
 Only = Literal["delivery", "messaging"]
 
@@ -156,6 +159,17 @@ def _admission(settings: Settings) -> Callable[[], None]:
     return Admission(settings.misses_per_minute, settings.trusted_proxies, clock=time.monotonic).admit
 
 
+def build_health(delivery: Delivery, ledger: "Ledger | None") -> Health:
+    return Health(
+        store=delivery.store,
+        cache=delivery.cache,
+        renditions=delivery.renditions,
+        workers=delivery.workers,
+        takedowns=delivery.takedowns,
+        ledger=ledger,
+    )
+
+
 def create_app(settings: Settings, only: Only | None = None, platform: socket | None = None) -> ASGIApp:
     """Build the service. A journey whose settings are absent is not mounted.
 
@@ -167,14 +181,7 @@ def create_app(settings: Settings, only: Only | None = None, platform: socket | 
         from proxy.messaging_doors import build_messaging, messaging_routes  # noqa: PLC0415 - a database is behind it
 
         messaging = build_messaging(settings, delivery.mint)
-    health = Health(
-        store=delivery.store,
-        cache=delivery.cache,
-        renditions=delivery.renditions,
-        workers=delivery.workers,
-        takedowns=delivery.takedowns,
-        ledger=messaging.ledger if messaging else None,
-    )
+    health = build_health(delivery, messaging.ledger if messaging else None)
     routes = [] if platform else health.routes()
     if messaging is not None:
         routes += messaging_routes(settings, messaging, delivery.mint)

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import httpx2
 
 from proxy import telemetry
-from proxy.app import build_delivery
+from proxy.app import build_delivery, build_health
 from proxy.console import EXIT_AWAY, EXIT_OK, out, show_json
 from proxy.errors import Unavailable
-from proxy.health import Health
 from proxy.messaging_doors import Messaging, build_messaging
 from proxy.safety import doubtful
 from proxy.settings import Settings
@@ -52,14 +51,7 @@ async def _look_around(settings: Settings) -> Findings:
             opened.push_async_callback(messaging.close)
             with suppress(Unavailable):  # it is asked again below, and told there
                 await messaging.ledger.open()
-        health = Health(
-            store=delivery.store,
-            cache=delivery.cache,
-            renditions=delivery.renditions,
-            workers=delivery.workers,
-            takedowns=delivery.takedowns,
-            ledger=messaging.ledger if messaging else None,
-        )
+        health = build_health(delivery, messaging.ledger if messaging else None)
         doors, ready = await health.report()
     warnings = doubtful(settings)
     if messaging is not None and messaging.provider is not None:
