@@ -2,15 +2,18 @@
 
 import fcntl
 import sqlite3
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 BUSY_TIMEOUT_S = 5.0
+_STEPS = 10_000
+"""Of SQLite's virtual machine, between two looks at whether the call was given up: less than a millisecond."""
 
 
 class SqliteFile:
@@ -21,9 +24,10 @@ class SqliteFile:
             pool_size=connections,
             max_overflow=0,
             hide_parameters=True,
-            connect_args={"timeout": BUSY_TIMEOUT_S},
+            connect_args={"timeout": BUSY_TIMEOUT_S, "factory": _Connection},
         )
         event.listen(self.writers, "connect", _prepare)
+        event.listen(self.writers, "checkout", _begin_anew)
         event.listen(self.writers, "begin", _begin)
         self.readers: Engine = self.writers.execution_options(reads=True)
 
@@ -43,16 +47,27 @@ class SqliteFile:
                 yield transaction
 
     def cut(self, connection: DBAPIConnection) -> None:
-        connection.interrupt()
+        """Fail the statement that runs, or the next: SQLite's own interrupt forgets whoever has not begun."""
+        connection.is_cut = True
+
+
+class _Connection(sqlite3.Connection):
+    is_cut = False
 
 
 def _prepare(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
     """Take transactions into our own hands, and make a commit last through a power cut."""
     connection.isolation_level = None
+    this = weakref.ref(connection)
+    connection.set_progress_handler(lambda: (that := this()) is not None and that.is_cut, _STEPS)
     cursor = connection.cursor()
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()
+
+
+def _begin_anew(connection: DBAPIConnection, _entry: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
+    connection.is_cut = False
 
 
 def _begin(connection: Connection) -> None:

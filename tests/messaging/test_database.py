@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import inspect
+import threading
 from pathlib import Path
 from typing import NoReturn
 
@@ -26,27 +27,38 @@ def test_more_calls_than_can_wait_are_turned_away(file: Path, monkeypatch: pytes
     assert [type(answer) for answer in answers] == [type(None), type(None), LedgerAway]
 
 
-ENDLESS = {
-    "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
-    "postgresql": "SELECT pg_sleep(1e6)",
+LONG = {
+    "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 50000000) SELECT count(*) FROM n",
+    "postgresql": "SELECT pg_sleep(60)",
 }
+"""A minute or so: a call that is not ended fails its test instead of hanging it."""
 
 
-def test_a_call_that_takes_too_long_is_given_up_and_frees_its_thread(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def never_end(connection: sqlalchemy.Connection) -> None:
-        connection.execute(sqlalchemy.text(ENDLESS[connection.dialect.name]))
+@pytest.mark.parametrize("when", ["while_it_runs", "before_it_begins"])
+def test_a_call_that_takes_too_long_is_given_up_and_frees_its_thread(
+    url: str, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_begin = threading.Event()
+
+    def take_long(connection: sqlalchemy.Connection) -> None:
+        may_begin.wait()
+        connection.execute(sqlalchemy.text(LONG[connection.dialect.name]))
 
     async def run() -> None:
         opened = database.Database(url)
         try:
             await opened.open()
+            if when == "while_it_runs":
+                may_begin.set()
             with monkeypatch.context() as hasty:
                 hasty.setattr(database, "CALL_TIMEOUT_S", 0.2)
-                calls = [opened.read(never_end) for _ in range(database.THREADS * 2)]
+                calls = [opened.read(take_long) for _ in range(database.THREADS * 2)]
                 answers = await asyncio.gather(*calls, return_exceptions=True)
+            may_begin.set()
             assert {type(answer) for answer in answers} == {LedgerAway}
             assert await opened.read(lambda connection: connection.scalar(sqlalchemy.text("SELECT 7"))) == 7
         finally:
+            may_begin.set()
             await opened.close()
 
     asyncio.run(run())
