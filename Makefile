@@ -90,7 +90,7 @@ VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 .PHONY: lock
 lock: ## the locks anew; needs uv
 	$(LOCK) pyproject.toml --output-file requirements/run.txt
-	$(LOCK) pyproject.toml --extra postgres --constraint requirements/run.txt --output-file requirements/image.txt
+	$(LOCK) pyproject.toml --extra postgres --extra traces --constraint requirements/run.txt --output-file requirements/image.txt
 	$(LOCK) --group build --output-file requirements/build.txt
 	$(LOCK) pyproject.toml --group build --group dev --constraint requirements/run.txt --output-file requirements/dev.txt
 	echo cyclonedx-bom | $(LOCK) - --output-file requirements/sbom.txt

@@ -142,4 +142,5 @@ def main(folder: Path, kills: int) -> dict[str, int | bool]:
 
 if __name__ == "__main__":
     with TemporaryDirectory(prefix="medialink-crash-") as scratch:
-        sys.stdout.write(json.dumps(main(Path(scratch), int(sys.argv[1]))) + "\n")
+        seen = main(Path(scratch), int(sys.argv[1]))
+        sys.stdout.write(f"\n{json.dumps(seen)}\n")  # whoever was killed may have left half a line
