@@ -30,7 +30,7 @@ from proxy.errors import MedialinkError
 from proxy.failures import Refusals, failed, failed_in_http, failed_unexpectedly
 from proxy.health import Health
 from proxy.limits import Admission, Visits
-from proxy.media.kinds import ImageRules, Kind
+from proxy.media.kinds import ImageRules, Kind, Rules
 from proxy.media.workers import Workers
 from proxy.servers import beside, platform_listener
 from proxy.settings import Settings
@@ -53,7 +53,7 @@ class Delivery:
     store: Store
     cache: DiskCache
     workers: Workers
-    rules: ImageRules
+    rules: Rules
     links: Links
     renditions: Renditions
     prefix_rules: PrefixRules
@@ -108,10 +108,13 @@ def build_delivery(settings: Settings) -> Delivery:
         memory_bytes=settings.decode_memory_bytes,
         slots_dir=cache_dir / "slots",
     )
-    rules = ImageRules(
-        heavy_bytes=settings.heavy_image_bytes,
-        heavy_edge_px=settings.heavy_image_edge_px,
-        max_pixels=settings.max_image_pixels,
+    rules = Rules(
+        image=ImageRules(
+            heavy_bytes=settings.heavy_image_bytes,
+            heavy_edge_px=settings.heavy_image_edge_px,
+            max_pixels=settings.max_image_pixels,
+        ),
+        strict=settings.strict,
     )
     admit = _admission(settings)
     links = Links(settings.link_secrets(), show_names=settings.link_names)

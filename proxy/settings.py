@@ -128,6 +128,10 @@ class Settings(BaseSettings):
     )
     heavy_image_edge_px: int = Field(2560, ge=320, le=10_000, description="Longer images are scaled to this edge.")
     max_image_pixels: int = Field(100_000_000, ge=1_000_000, description="Images of more pixels are not decoded.")
+    strict: bool = Field(
+        False,
+        description="Refuse documents whose type is not in WhatsApp's table, instead of warning.",
+    )
     max_source_bytes: int = Field(104_857_600, gt=0, le=104_857_600, description="Larger sources are not taken in.")
     decode_slots: int = Field(
         os.cpu_count() or 1, ge=1, le=256, description="Media decoded at once on this host; default: cores."

@@ -15,7 +15,7 @@ from proxy.delivery.cache import DiskCache
 from proxy.delivery.links import Link
 from proxy.delivery.renditions import Renditions
 from proxy.media.checker import check, recipe
-from proxy.media.kinds import ImageRules, Kind, Made
+from proxy.media.kinds import Kind, Made, Rules
 from proxy.storage.s3 import S3Settings, S3Store
 from proxy.storage.store import Key, Source
 from tests.conftest import picture
@@ -24,7 +24,7 @@ from tests.s3_servers import ACCESS_KEY, SECRET_KEY
 P = ParamSpec("P")
 T = TypeVar("T")
 
-RULES = ImageRules()
+RULES = Rules()
 KEY = Key("a.webp")
 PATIENCE_S = 30.0
 RACES = 2
@@ -44,7 +44,7 @@ class Stamping:
             await self.made.wait()
         return verdict
 
-    def _make(self, kind: Kind, source: Path, target: Path, rules: ImageRules) -> Made:
+    def _make(self, kind: Kind, source: Path, target: Path, rules: Rules) -> Made:
         verdict = check(kind, source, target, rules)
         assert isinstance(verdict, Made)
         with target.open("ab") as file:

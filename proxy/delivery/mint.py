@@ -10,7 +10,7 @@ from proxy.delivery.takedowns import Takedowns
 from proxy.delivery.verdicts import Refused, Verdict
 from proxy.errors import LinkExpired, Malformed, NotFound, SourceReplaced
 from proxy.media.checker import recipe
-from proxy.media.kinds import AsIs, ImageRules, Kind, Made
+from proxy.media.kinds import AsIs, Kind, Made, Rules
 from proxy.storage.store import Key, Source, Store
 
 EXPIRY_WINDOW_S = 3600
@@ -34,7 +34,7 @@ class Mint:
     store: Store
     renditions: Renditions
     links: Links
-    rules: ImageRules
+    rules: Rules
     prefix_rules: PrefixRules
     takedowns: Takedowns
     public_url: str

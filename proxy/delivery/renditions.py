@@ -16,7 +16,7 @@ from proxy.delivery.verdicts import Record, Refused, Verdict, refused_by
 from proxy.errors import Busy, DiskFull, NotFound, RefusedMedium, SourceReplaced, StoreAway, TooHeavy
 from proxy.locks import hold_one
 from proxy.media.checker import check, recipe
-from proxy.media.kinds import LIMITS, AsIs, ImageRules, Kind, Made
+from proxy.media.kinds import LIMITS, AsIs, Kind, Made, Rules
 from proxy.media.workers import Workers
 from proxy.storage.store import Key, Source, Store, reserved_key
 from proxy.telemetry import metrics
@@ -54,7 +54,7 @@ class Renditions:
         store: Store,
         cache: DiskCache,
         workers: Workers,
-        rules: ImageRules,
+        rules: Rules,
         max_source_bytes: int,
         max_makings: int,
         wait_limit_s: float,

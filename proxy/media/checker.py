@@ -7,14 +7,14 @@ from proxy.errors import Undecodable
 from proxy.media import kinds
 from proxy.media.headers import read_opus_channels, read_pixels
 from proxy.media.images import fit_image, image_recipe
-from proxy.media.kinds import LIMITS, OPUS, AsIs, ImageRules, Kind, Made
+from proxy.media.kinds import LIMITS, OPUS, AsIs, Kind, Made, Rules
 from proxy.media.sniff import sniff
 
-JUDGEMENT_NUMBER: Final = 1
+JUDGEMENT_NUMBER: Final = 2
 """Raise it when a source of any kind but image would be judged differently than before."""
 
 
-def check(kind: Kind, source: Path, target: Path, rules: ImageRules) -> AsIs | Made:
+def check(kind: Kind, source: Path, target: Path, rules: Rules) -> AsIs | Made:
     """Judge a source, and make it fit where that is needed and possible.
 
     `target` is written only when something is made. Runs in a worker: it decodes untrusted bytes.
@@ -29,8 +29,8 @@ def check(kind: Kind, source: Path, target: Path, rules: ImageRules) -> AsIs | M
     with source.open("rb") as file:
         media_type = sniff(file, size_bytes)
         if kind is Kind.IMAGE:
-            return fit_image(source, target, media_type, rules)
-        warnings = kinds.judge_type(kind, media_type)
+            return fit_image(source, target, media_type, rules.image)
+        warnings = kinds.judge_type(kind, media_type, strict=rules.strict)
         if kind is not Kind.STICKER:
             warnings += kinds.judge_size(kind, size_bytes, LIMITS[kind])
             if media_type == OPUS:
@@ -45,6 +45,9 @@ def check(kind: Kind, source: Path, target: Path, rules: ImageRules) -> AsIs | M
     )
 
 
-def recipe(kind: Kind, rules: ImageRules) -> str:
+def recipe(kind: Kind, rules: Rules) -> str:
     """Name everything of ours that decides what `check` delivers."""
-    return image_recipe(rules) if kind is Kind.IMAGE else f"judged-{JUDGEMENT_NUMBER}"
+    if kind is Kind.IMAGE:
+        return image_recipe(rules.image)
+    strictly = "-strict" if kind is Kind.DOCUMENT and rules.strict else ""
+    return f"judged-{JUDGEMENT_NUMBER}{strictly}"

@@ -5,7 +5,7 @@ Source: Meta's "Media" page of 2025-12-02 and its audio page of 2026-02-17. Meta
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -198,6 +198,14 @@ class ImageRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What we want of media of every kind. `strict` takes no document whose type is not in Meta's table."""
+
+    image: ImageRules = field(default_factory=ImageRules)
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AsIs:
     """The source is delivered byte for byte. Pixels are known for pictures only, before any turn by EXIF."""
 
@@ -230,16 +238,17 @@ def extension_of(media_type: str) -> str:
     return EXTENSIONS.get(media_type, EXTENSIONS[UNKNOWN])
 
 
-def judge_type(kind: Kind, media_type: str) -> tuple[MediaWarning, ...]:
+def judge_type(kind: Kind, media_type: str, *, strict: bool = False) -> tuple[MediaWarning, ...]:
     """Say whether bytes of this type can go as they are.
 
     Raises:
-        TypeRefused: WhatsApp does not take the type as this kind, or it would run where it is opened.
+        TypeRefused: WhatsApp does not take the type as this kind, or does not say so and we are strict, or it would
+            run where it is opened.
     """
     accepted = LIMITS[kind].media_types
     if media_type in accepted:
         return ()
-    if kind is Kind.DOCUMENT and media_type not in NEVER_A_DOCUMENT:
+    if kind is Kind.DOCUMENT and media_type not in NEVER_A_DOCUMENT and not strict:
         return (MediaWarning.TYPE_UNCONFIRMED,)
     raise TypeRefused(kind=kind.value, media_type=media_type, accepted=", ".join(accepted))
 

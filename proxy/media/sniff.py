@@ -47,6 +47,9 @@ _PATTERNS: Final = (
 _PDF_LEEWAY_BYTES: Final = 1024
 """Readers look for %PDF- this far in (PDF Reference 1.7, appendix H, note 13)."""
 
+_HIGH: Final = bytes(range(0x80, 0x100))
+_ASCII_SHARE: Final = 20
+"""One byte of so many at least is ASCII in an 8-bit text: line ends, blanks, digits."""
 _CONTROL: Final = re.compile("[\0-\x08\x0e-\x1f]")
 _PROLOGUE: Final = re.compile(
     r"\s*(?:<!--.*?-->|<\?(?P<xml>xml\b)?.*?\?>|<!doctype\s+(?P<doctype>[\w:]+)[^>\[]*(?:\[.*?\]\s*)?>)",
@@ -89,7 +92,7 @@ def _by_signature(head: bytes) -> str | None:
 
 
 def _by_text(head: bytes, *, whole: bool) -> str | None:
-    text = _decode(head, whole=whole)
+    text = _decode(head, whole=whole) or _decode_eight_bits(head)
     if not text or _CONTROL.search(text):
         return None
     return _by_markup(text) or "text/plain"
@@ -102,6 +105,11 @@ def _decode(head: bytes, *, whole: bool) -> str | None:
         return decoder.decode(head, final=whole)
     except UnicodeDecodeError:
         return None
+
+
+def _decode_eight_bits(head: bytes) -> str | None:
+    """Read what an old system wrote in a code page. Which one it is does not matter here: tags are ASCII."""
+    return head.decode("latin-1") if len(head.translate(None, _HIGH)) * _ASCII_SHARE >= len(head) else None
 
 
 def _by_markup(text: str) -> str | None:

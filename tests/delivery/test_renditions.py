@@ -18,11 +18,11 @@ from proxy.delivery.takedowns import Takedowns
 from proxy.delivery.verdicts import Refused
 from proxy.errors import Busy, DecodeLimit, SourceReplaced, StoreAway, TypeRefused
 from proxy.media.checker import recipe
-from proxy.media.kinds import AsIs, ImageRules, Kind, Made
+from proxy.media.kinds import AsIs, ImageRules, Kind, Made, Rules
 from proxy.storage.folder import FolderStore
 from proxy.storage.store import Key, Progress, Source, unheard
 
-RULES = ImageRules()
+RULES = Rules()
 PDF = b"%PDF-1.7\n" + b"x" * 500
 
 
@@ -81,7 +81,7 @@ class Room:
     clock: Clock = field(default_factory=Clock)
     hosts: int = 0
 
-    def host(self, wait_limit_s: float = 30.0, rules: ImageRules = RULES, max_makings: int = 100) -> Renditions:
+    def host(self, wait_limit_s: float = 30.0, rules: Rules = RULES, max_makings: int = 100) -> Renditions:
         """Another host: the same store, a disk of its own."""
         self.hosts += 1
         workers: Any = self.workers
@@ -350,7 +350,7 @@ def test_a_link_of_another_recipe_is_served_from_the_store_or_not_at_all(
     tell: Callable[[Story], None], heavy_jpeg: bytes
 ) -> None:
     async def story(room: Room) -> None:
-        before, after = room.host(), room.host(rules=ImageRules(heavy_bytes=500_000))
+        before, after = room.host(), room.host(rules=Rules(image=ImageRules(heavy_bytes=500_000)))
         source = await room.put("a.jpg", heavy_jpeg)
         verdict = await before.judge(Kind.IMAGE, source)
         assert isinstance(verdict, Made)

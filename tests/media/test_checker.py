@@ -14,9 +14,9 @@ from pydantic import TypeAdapter
 
 from proxy.errors import TooHeavy, TypeRefused, Undecodable, WrongDimensions
 from proxy.media.checker import check, recipe
-from proxy.media.kinds import AsIs, ImageRules, Kind, Made, MediaWarning
+from proxy.media.kinds import AsIs, ImageRules, Kind, Made, MediaWarning, Rules
 
-RULES = ImageRules()
+RULES = Rules()
 PDF = b"%PDF-1.7\n"
 MP3 = (b"\xff\xfb\x90\x00" + bytes(413)) * 4
 MP4 = b"\0\0\0\x18ftypisom\0\0\0\0isommp42" + b"\0\0\0\x08free"
@@ -157,9 +157,21 @@ def test_verdicts_survive_pickle_and_json(judge: Check) -> None:
         assert TypeAdapter(type(verdict)).validate_python(json.loads(json.dumps(asdict(verdict)))) == verdict
 
 
-def test_only_the_recipe_of_images_depends_on_the_rules() -> None:
-    other = ImageRules(heavy_edge_px=1000)
-    assert recipe(Kind.IMAGE, RULES) != recipe(Kind.IMAGE, other)
-    for kind in set(Kind) - {Kind.IMAGE}:
-        assert recipe(kind, RULES) == recipe(kind, other)
-        assert recipe(kind, RULES) != recipe(Kind.IMAGE, RULES)
+@pytest.mark.parametrize(
+    ("other", "kind"),
+    [(Rules(image=ImageRules(heavy_edge_px=1000)), Kind.IMAGE), (Rules(strict=True), Kind.DOCUMENT)],
+    ids=["edge", "strict"],
+)
+def test_a_recipe_depends_on_the_rules_of_its_own_kind(other: Rules, kind: Kind) -> None:
+    assert {each for each in Kind if recipe(each, RULES) != recipe(each, other)} == {kind}
+    assert recipe(Kind.IMAGE, RULES) not in {recipe(each, RULES) for each in set(Kind) - {Kind.IMAGE}}
+
+
+def test_who_is_strict_takes_documents_of_the_table_only(tmp_path: Path) -> None:
+    strict, source = Rules(strict=True), tmp_path / "source"
+    source.write_bytes(PDF)
+    assert check(Kind.DOCUMENT, source, tmp_path / "target", strict).media_type == "application/pdf"
+    source.write_bytes(b"PK\5\6" + bytes(18))
+    with pytest.raises(TypeRefused) as refused:
+        check(Kind.DOCUMENT, source, tmp_path / "target", strict)
+    assert refused.value.media_type == "application/zip"

@@ -6,7 +6,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from proxy.media.checker import check
-from proxy.media.kinds import ImageRules, Kind, Made
+from proxy.media.kinds import Kind, Made, Rules
 from proxy.specimen import make_photograph
 
 
@@ -20,7 +20,7 @@ def test_it_is_heavy_turned_and_tells_where_it_was_made(tmp_path: Path) -> None:
         assert exif[ExifTags.Base.Orientation] == 6
         assert exif[ExifTags.Base.Make] == "medialink"
         assert exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitudeRef] == "N"
-    verdict = check(Kind.IMAGE, path, tmp_path / "rendition", ImageRules())
+    verdict = check(Kind.IMAGE, path, tmp_path / "rendition", Rules())
     assert isinstance(verdict, Made)
     assert (verdict.width, verdict.height) == (1920, 2560)
     assert verdict.size_bytes <= 1_000_000

@@ -17,7 +17,7 @@ from PIL import Image
 from proxy.errors import Busy, DecodeLimit, TooManyPixels, Undecodable
 from proxy.locks import hold_one
 from proxy.media.checker import check
-from proxy.media.kinds import ImageRules, Kind, Made
+from proxy.media.kinds import ImageRules, Kind, Made, Rules
 from proxy.media.workers import Workers
 
 MB = 1_000_000
@@ -52,7 +52,7 @@ def test_a_task_runs_in_another_process(workers: Workers) -> None:
 def test_craft_runs_there_and_gives_its_verdict(workers: Workers, tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     Image.new("L", (300, 200), 80).save(source, "PNG")
-    verdict = asyncio.run(workers.run(check, Kind.IMAGE, source, target, ImageRules()))
+    verdict = asyncio.run(workers.run(check, Kind.IMAGE, source, target, Rules()))
     assert isinstance(verdict, Made)
     assert target.stat().st_size == verdict.size_bytes
 
@@ -61,7 +61,7 @@ def test_a_typed_error_comes_through_unchanged(workers: Workers, tmp_path: Path)
     source = tmp_path / "source"
     Image.new("L", (300, 200)).save(source, "PNG")
     with pytest.raises(TooManyPixels) as refused:
-        asyncio.run(workers.run(check, Kind.IMAGE, source, tmp_path / "target", ImageRules(max_pixels=9)))
+        asyncio.run(workers.run(check, Kind.IMAGE, source, tmp_path / "target", Rules(image=ImageRules(max_pixels=9))))
     assert refused.value.evidence == {"width": 300, "height": 200, "limit_pixels": 9}
 
 
@@ -117,7 +117,7 @@ def test_a_picture_that_wants_too_much_memory_is_refused(workers: Workers, tmp_p
     source = tmp_path / "source"
     Image.new("P", (9_500, 9_500)).save(source, "PNG", compress_level=1)
     with pytest.raises(DecodeLimit, match="memory"):
-        asyncio.run(workers.run(check, Kind.IMAGE, source, tmp_path / "target", ImageRules()))
+        asyncio.run(workers.run(check, Kind.IMAGE, source, tmp_path / "target", Rules()))
 
 
 @pytest.mark.parametrize(
