@@ -20,12 +20,14 @@ from proxy import telemetry
 from proxy.delivery.cache import DiskCache
 from proxy.delivery.hits import Hits, HitsFirst
 from proxy.delivery.links import Links
+from proxy.delivery.makings import Makings
 from proxy.delivery.mint import Mint
 from proxy.delivery.newest import Newest
 from proxy.delivery.renditions import Renditions
 from proxy.delivery.rules import PrefixRules, parse_rules
 from proxy.delivery.serve import Serve
 from proxy.delivery.takedowns import Takedowns
+from proxy.delivery.uploads import Uploads
 from proxy.errors import MedialinkError
 from proxy.failures import Refusals, failed, failed_in_http, failed_unexpectedly
 from proxy.health import Health
@@ -53,7 +55,7 @@ class Delivery:
     store: Store
     cache: DiskCache
     workers: Workers
-    rules: Rules
+    uploads: Uploads
     links: Links
     renditions: Renditions
     prefix_rules: PrefixRules
@@ -116,15 +118,14 @@ def build_delivery(settings: Settings) -> Delivery:
         ),
         strict=settings.strict,
     )
+    makings = Makings(workers, rules, max_at_once=settings.decode_slots + settings.decode_queue)
     admit = _admission(settings)
     links = Links(settings.link_secrets(), show_names=settings.link_names)
     renditions = Renditions(
         store=store,
         cache=cache,
-        workers=workers,
-        rules=rules,
+        makings=makings,
         max_source_bytes=settings.max_source_bytes,
-        max_makings=settings.decode_slots + settings.decode_queue,
         wait_limit_s=settings.wait_limit_s,
         clock=time.monotonic,
         admit=admit,
@@ -146,7 +147,7 @@ def build_delivery(settings: Settings) -> Delivery:
         store=store,
         cache=cache,
         workers=workers,
-        rules=rules,
+        uploads=Uploads(makings=makings, cache=cache, max_bytes=settings.max_source_bytes, admit=admit),
         links=links,
         renditions=renditions,
         prefix_rules=prefix_rules,
@@ -187,7 +188,7 @@ def create_app(settings: Settings, only: Only | None = None, platform: socket | 
     health = build_health(delivery, messaging.ledger if messaging else None)
     routes = [] if platform else health.routes()
     if messaging is not None:
-        routes += messaging_routes(settings, messaging, delivery.mint)
+        routes += messaging_routes(settings, messaging, delivery.mint, delivery.uploads)
     hits = Hits(clock=time.time)
     delivery.takedowns.listen(hits.clear)
     if only != "messaging":

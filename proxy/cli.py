@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from proxy.console import EXIT_AWAY, EXIT_REFUSED, err, out, show_json, show_verdict, told
-from proxy.errors import Malformed, NotFound, RefusedMedium, SettingsInvalid
+from proxy.errors import Malformed, NotFound, SettingsInvalid
 from proxy.media.kinds import Kind
 from proxy.sandbox.settings import Behaviour, Caching, Order, SandboxSettings
 from proxy.settings import Settings, origin_of
@@ -150,7 +150,8 @@ def check(
 
     async def work(delivery: "Delivery") -> "Verdict":
         if file is not None:
-            return await _check_file(delivery, kind, file)
+            with err.status(f"checking {file.name}"):
+                return await delivery.uploads.judge_file(kind, file)
         with _named(target):
             _, verdict = await delivery.mint.verdict(kind, parse_key(target))
         return verdict
@@ -345,17 +346,6 @@ def _show_sent(sent: "Sent", *, as_json: bool) -> None:
 async def _put(delivery: "Delivery", file: Path, key: "Key") -> "Source":
     with err.status(f"putting {file.name} into the store"):
         return await delivery.store.put(key, file, media_type=_media_type(file))
-
-
-async def _check_file(delivery: "Delivery", kind: Kind, file: Path) -> "Verdict":
-    from proxy.delivery.verdicts import Refused
-    from proxy.media.checker import check as check_medium
-
-    with TemporaryDirectory() as scratch, err.status(f"checking {file.name}"):
-        try:
-            return await delivery.workers.run(check_medium, kind, file, Path(scratch) / "rendition", delivery.rules)
-        except RefusedMedium as error:
-            return Refused(code=error.code, evidence=error.evidence)
 
 
 def _file(target: str) -> Path | None:

@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from starlette.routing import Route
 
 from proxy.delivery.mint import Mint
+from proxy.delivery.uploads import Uploads
 from proxy.messaging.callers import Callers
 from proxy.messaging.give import Give
+from proxy.messaging.judge import Judge
 from proxy.messaging.ledger import Ledger
 from proxy.messaging.prepare import Prepare
 from proxy.messaging.proof import Proof
@@ -60,12 +62,14 @@ def build_messaging(settings: Settings, mint: Mint) -> Messaging:
     return Messaging(ledger=ledger, prepare=prepare, provider=provider, send=send)
 
 
-def messaging_routes(settings: Settings, messaging: Messaging, mint: Mint) -> Iterator[Route]:
+def messaging_routes(settings: Settings, messaging: Messaging, mint: Mint, uploads: Uploads) -> Iterator[Route]:
     """List what is mounted: a journey whose settings are absent is not."""
     if settings.gateway_keys is not None:
         callers = Callers(parse_gateway_keys(settings.gateway_keys.get_secret_value()))
         give = Give(callers=callers, mint=mint)
         yield Route("/links", give.links, methods=["POST"])
+        judge = Judge(callers=callers, mint=mint, uploads=uploads)
+        yield Route("/verdicts", judge.verdicts, methods=["POST"])
         if messaging.send is not None:
             post = Post(callers=callers, prepare=messaging.prepare, send=messaging.send)
             yield Route("/messages", post.messages, methods=["POST"])

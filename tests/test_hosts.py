@@ -13,6 +13,7 @@ import pytest
 
 from proxy.delivery.cache import DiskCache
 from proxy.delivery.links import Link
+from proxy.delivery.makings import Makings
 from proxy.delivery.renditions import Renditions
 from proxy.media.checker import check, recipe
 from proxy.media.kinds import Kind, Made, Rules
@@ -97,10 +98,8 @@ async def hosts(folder: Path, url: str, bucket: str, *names: str, stamped: bool 
         renditions = Renditions(
             store=store,
             cache=DiskCache(folder / name, 100_000_000, clock=time.time),
-            workers=workers,
-            rules=RULES,
+            makings=Makings(workers, RULES, max_at_once=10),
             max_source_bytes=50_000_000,
-            max_makings=10,
             wait_limit_s=PATIENCE_S,
             clock=time.monotonic,
         )

@@ -1,8 +1,7 @@
 """Renditions: made once, kept in the store and on disk, and opened for whoever has their link."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -12,12 +11,11 @@ from proxy import telemetry
 from proxy.delivery.cache import Cached, DiskCache, seal
 from proxy.delivery.fills import Fills, Following
 from proxy.delivery.links import Link, rendition_id
+from proxy.delivery.makings import Makings
 from proxy.delivery.verdicts import Record, Refused, Verdict, refused_by
-from proxy.errors import Busy, DiskFull, NotFound, RefusedMedium, SourceReplaced, StoreAway, TooHeavy
+from proxy.errors import Busy, DiskFull, NotFound, SourceReplaced, StoreAway, TooHeavy
 from proxy.locks import hold_one
-from proxy.media.checker import check, recipe
-from proxy.media.kinds import LIMITS, AsIs, Kind, Made, Rules
-from proxy.media.workers import Workers
+from proxy.media.kinds import LIMITS, AsIs, Kind, Made
 from proxy.storage.store import Key, Source, Store, reserved_key
 from proxy.telemetry import metrics
 
@@ -53,10 +51,8 @@ class Renditions:
         *,
         store: Store,
         cache: DiskCache,
-        workers: Workers,
-        rules: Rules,
+        makings: Makings,
         max_source_bytes: int,
-        max_makings: int,
         wait_limit_s: float,
         clock: Callable[[], float],
         admit: Callable[[], None] = lambda: None,
@@ -65,12 +61,8 @@ class Renditions:
         self._admit = admit
         self._store = store
         self._cache = cache
-        self._workers = workers
-        self._rules = rules
+        self._makings = makings
         self._max_source_bytes = max_source_bytes
-        self._max_makings = max_makings
-        self._makings = 0
-        metrics.MAKING_PLACES.set(max_makings)
         self._wait_limit_s = wait_limit_s
         self._clock = clock
         self._fills = Fills(
@@ -96,7 +88,7 @@ class Renditions:
         limits = LIMITS[kind]
         if kind is not Kind.IMAGE and source.size_bytes > limits.max_bytes:
             return refused_by(TooHeavy(kind=kind, size_bytes=source.size_bytes, limit_bytes=limits.max_bytes))
-        made_by = recipe(kind, self._rules)
+        made_by = self._makings.recipe(kind)
         name = rendition_id(kind, source.key, source.version, made_by)
         if passing := self._passing_refusal(name):
             return passing
@@ -218,7 +210,7 @@ class Renditions:
 
     async def _bring(self, link: Link, made_by: str) -> Origin:
         """Bring to the disk what was made for a link, or make it again where the recipe is still ours."""
-        if made_by == recipe(link.kind, self._rules):
+        if made_by == self._makings.recipe(link.kind):
             return await self._find_or_make(link.kind, link.key, link.version, made_by)
         if await self._take_from_store(link.rendition_id):
             return Origin.STORE
@@ -228,38 +220,22 @@ class Renditions:
         name = rendition_id(kind, key, version, made_by)
         if await self._take_from_store(name):
             return Origin.STORE
-        with self._place(), self._cache.draft() as draft, self._cache.draft() as target:
+        with self._makings.place(), self._cache.draft() as draft, self._cache.draft() as target:
             source = await self._fetch(key, version, draft)
-            try:
-                with metrics.MAKING_SECONDS.labels(kind).time():
-                    verdict: Verdict = await self._workers.run(check, kind, draft, target, self._rules)
-            except RefusedMedium as error:
-                verdict = refused_by(error)
-                telemetry.log.info("medium.refused", key=key, kind=kind, code=error.code)
-                if not error.lasting:
-                    _count(kind, verdict)
+            verdict = await self._makings.make(kind, draft, target)
+            _count(kind, verdict)
+            if isinstance(verdict, Refused):
+                telemetry.log.info("medium.refused", key=key, kind=kind, code=verdict.code)
+                if not verdict.error().lasting:
                     self._remember_passing(name, verdict)
                     return Origin.SOURCE
             telemetry.log.info("rendition.made", key=key, rendition=name, outcome=type(verdict).__name__)
-            _count(kind, verdict)
             record = Record(verdict=verdict, modified_at=source.modified_at).to_bytes()
             if isinstance(verdict, AsIs):
                 self._cache.publish(draft, rendition_id(kind, key, version, None), record)
             seal(target, record)
             await self._keep(name, target, verdict)
         return Origin.SOURCE
-
-    @contextmanager
-    def _place(self) -> Iterator[None]:
-        """Count who makes something; one too many is Busy before its source is even asked for."""
-        if self._makings >= self._max_makings:
-            raise Busy
-        self._makings += 1
-        try:
-            with metrics.MAKINGS.track_inprogress():
-                yield
-        finally:
-            self._makings -= 1
 
     async def _keep(self, name: str, frame: Path, verdict: Verdict) -> None:
         """Keep a frame in the store and on disk; where somebody else was first, theirs is the one."""

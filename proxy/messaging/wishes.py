@@ -52,6 +52,13 @@ class SendWish(_Wish):
         return self
 
 
+class VerdictWish(_Wish):
+    """A look at whether a key of the store can be delivered as a kind."""
+
+    kind: Kind
+    key: str
+
+
 class LinkWish(_Wish):
     """A link to a key of the store, for good or for `expires_in_s` seconds at least."""
 

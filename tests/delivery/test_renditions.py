@@ -11,6 +11,7 @@ import pytest
 
 from proxy.delivery.cache import DiskCache
 from proxy.delivery.links import Link, Links
+from proxy.delivery.makings import Makings
 from proxy.delivery.mint import Mint
 from proxy.delivery.renditions import FORGET_REFUSAL_AFTER_S, Origin, Renditions
 from proxy.delivery.rules import parse_rules
@@ -88,10 +89,8 @@ class Room:
         return Renditions(
             store=self.store,
             cache=DiskCache(self.root / f"cache-{self.hosts}", 10_000_000, clock=Clock()),
-            workers=workers,
-            rules=rules,
+            makings=Makings(workers, rules, max_at_once=max_makings),
             max_source_bytes=50_000_000,
-            max_makings=max_makings,
             wait_limit_s=wait_limit_s,
             clock=self.clock,
         )
