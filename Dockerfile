@@ -16,8 +16,10 @@ RUN /opt/medialink/bin/python docker/notices.py > /opt/medialink/NOTICES
 
 FROM ${BASE}
 # Debian keeps one version of a package in a suite: a pinned one is gone with its next security update.
+# NOTICES names the licences by where base-files puts them.
 # hadolint ignore=DL3008
-RUN apt-get update \
+RUN ls /usr/share/common-licenses/GPL-[23] /usr/share/common-licenses/LGPL-2.1 /usr/share/common-licenses/LGPL-3 \
+ && apt-get update \
  && apt-get install --yes --no-install-recommends libjemalloc2 \
  && rm -rf /var/lib/apt/lists/* \
  && ln -s "$(find /usr/lib -name libjemalloc.so.2)" /usr/local/lib/libjemalloc.so.2 \
@@ -38,12 +40,14 @@ ENV PATH=/opt/medialink/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     DATA_DIR=/data \
     LISTEN_HOST=0.0.0.0 \
+    METRICS_PORT=9090 \
     LOG_FORMAT=json
 # The root may be read-only: everything local lies in /data, and decoding workers talk through /tmp.
 VOLUME ["/data", "/tmp"]
 USER 10001:10001
 WORKDIR /data
-EXPOSE 8080
+# Media and messages at the first; health and metrics at the second, which is nobody's but the platform's.
+EXPOSE 8080 9090
 HEALTHCHECK --interval=30s --timeout=10s --start-period=30s CMD ["medialink", "health"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["medialink"]

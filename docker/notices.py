@@ -15,11 +15,13 @@ BUNDLED = {
     "avfilter": FFMPEG,
     "avformat": FFMPEG,
     "avutil": FFMPEG,
+    "crypt": "LGPL-2.1-or-later",
     "de265": "LGPL-3.0-or-later",
     "gmp": "LGPL-3.0-or-later or GPL-2.0-or-later",
     "gnutls": "LGPL-2.1-or-later",
     "heif": "LGPL-3.0-or-later",
     "hogweed": "LGPL-3.0-or-later or GPL-2.0-or-later",
+    "keyutils": "LGPL-2.0-or-later",
     "mp3lame": "LGPL-2.0-or-later",
     "nettle": "LGPL-3.0-or-later or GPL-2.0-or-later",
     "swresample": FFMPEG,
@@ -29,7 +31,10 @@ BUNDLED = {
     "x265": "GPL-2.0-or-later",
 }
 """Shared libraries that wheels bring along and their metadata do not name, by what follows `lib`; the licences are
-those of each project's COPYING file. The names are those of the wheels of av 18.1 and pillow-heif 1.8."""
+those of each project's COPYING file. The names are those of the wheels of av 18.1, pillow-heif 1.8
+and psycopg-binary 3.3."""
+SOURCE = re.compile(r"^Files: (lib\w+)\.(?:.*\n(?!Name:))*?\s*Source code: (\S+)", re.MULTILINE)
+"""A library and where its source lies, as pillow-heif's LICENSES_bundled.txt names both."""
 
 
 def licence_of(distribution: Distribution) -> str:
@@ -54,16 +59,21 @@ def copyleft_of(distribution: Distribution) -> Iterator[str]:
     licence = licence_of(distribution)
     if COPYLEFT.search(licence):
         yield f"{distribution.name} {distribution.version}: {licence}"
+    sources = dict(SOURCE.findall("\n".join(texts_of(distribution))))
     for file in distribution.files or ():
         library = re.match(r"lib([a-z0-9]+)-\w+\.so", file.name)
         if library and library[1] in BUNDLED:
-            yield f"{file.name} in {distribution.name} {distribution.version}: {BUNDLED[library[1]]}"
+            source = sources.get(f"lib{library[1]}")
+            told = f"{BUNDLED[library[1]]}; source: {source}" if source else BUNDLED[library[1]]
+            yield f"{file.name} in {distribution.name} {distribution.version}: {told}"
 
 
 def notices(installed: list[Distribution]) -> Iterator[str]:
     """Give the notices line by line."""
     yield "This image carries the works below, each under its own licence, as their authors publish them under these"
     yield "names and versions, and their sources. What Debian brings is named in /usr/share/doc/*/copyright."
+    yield "\nThe GPL and the LGPL themselves lie in /usr/share/common-licenses. Who hands this image on must hand on,"
+    yield "or offer, the sources of what is under them, in these very versions (GPL 2, section 3; GPL 3, section 6)."
     yield "\nUnder the GPL or the LGPL\n"
     for distribution in installed:
         yield from copyleft_of(distribution)

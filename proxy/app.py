@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
-from starlette.types import ASGIApp, Lifespan
+from starlette.types import ASGIApp, Lifespan, Scope
 
 from proxy import telemetry
 from proxy.delivery.cache import DiskCache
@@ -35,15 +35,17 @@ from proxy.limits import Admission, Visits
 from proxy.media.kinds import ImageRules, Kind, Rules
 from proxy.media.workers import Workers
 from proxy.servers import beside, platform_listener
-from proxy.settings import Settings
+from proxy.settings import Settings, env_file
 from proxy.storage.folder import FolderStore
 from proxy.storage.metered import Metered
 from proxy.storage.store import Store
 from proxy.telemetry import metrics
+from proxy.telemetry.otel import build_traces
 from proxy.telemetry.redaction import secrets_in
 
 if TYPE_CHECKING:
     from proxy.messaging.ledger import Ledger
+    from proxy.telemetry.traces import Traces
 
 Only = Literal["delivery", "messaging"]
 
@@ -69,8 +71,8 @@ class Delivery:
     async def close(self) -> None:
         await self.takedowns.close()
         await self.newest.close()
+        self.workers.close()  # before the drafts go that they write to, else they would write them anew
         await self.renditions.close()
-        self.workers.close()
         await self.store.close()
 
 
@@ -99,11 +101,19 @@ def build_store(settings: Settings) -> Store:
     return Metered(FolderStore(folder))
 
 
-def build_delivery(settings: Settings) -> Delivery:
+def build_delivery(settings: Settings, traces: "Traces | None" = None) -> Delivery:
     store = build_store(settings)
+    workers_of, makings_of = Workers, Makings
+    if traces is not None:
+        from proxy.delivery.traced import traced_makings  # noqa: PLC0415 - OpenTelemetry is behind it
+        from proxy.media.traced import traced_workers  # noqa: PLC0415 - the same
+        from proxy.storage.traced import TracedStore  # noqa: PLC0415 - the same
+
+        store = TracedStore(store=store, traces=traces, remote=settings.store.startswith("s3://"))
+        workers_of, makings_of = traced_workers(traces), traced_makings(traces)
     cache_dir = settings.cache_dir or settings.data_dir / "cache"
     cache = DiskCache(cache_dir, settings.cache_max_bytes, clock=time.time)
-    workers = Workers(
+    workers = workers_of(
         slots=settings.decode_slots,
         queue=settings.decode_queue,
         time_limit_s=settings.decode_timeout_s,
@@ -118,7 +128,7 @@ def build_delivery(settings: Settings) -> Delivery:
         ),
         strict=settings.strict,
     )
-    makings = Makings(workers, rules, max_at_once=settings.decode_slots + settings.decode_queue)
+    makings = makings_of(workers, rules, max_at_once=settings.decode_slots + settings.decode_queue)
     admit = _admission(settings)
     links = Links(settings.link_secrets(), show_names=settings.link_names)
     renditions = Renditions(
@@ -174,17 +184,27 @@ def build_health(delivery: Delivery, ledger: "Ledger | None") -> Health:
     )
 
 
-def create_app(settings: Settings, only: Only | None = None, platform: socket | None = None) -> ASGIApp:
+def create_app(
+    settings: Settings,
+    only: Only | None = None,
+    platform: socket | None = None,
+    traces: "Traces | None" = None,
+) -> ASGIApp:
     """Build the service. A journey whose settings are absent is not mounted.
 
     Where there is a socket for the platform, health and metrics are answered there, and nowhere else.
     """
-    delivery = build_delivery(settings)
-    messaging = None
+    delivery = build_delivery(settings, traces)
+    messaging, trusts = None, None
     if only != "delivery":
-        from proxy.messaging_doors import build_messaging, messaging_routes  # noqa: PLC0415 - a database is behind it
+        from proxy.messaging_doors import (  # noqa: PLC0415 - a database is behind it
+            build_messaging,
+            known_callers,
+            messaging_routes,
+        )
 
-        messaging = build_messaging(settings, delivery.mint)
+        messaging = build_messaging(settings, delivery.mint, traces)
+        trusts = known_callers(settings)
     health = build_health(delivery, messaging.ledger if messaging else None)
     routes = [] if platform else health.routes()
     if messaging is not None:
@@ -222,10 +242,22 @@ def create_app(settings: Settings, only: Only | None = None, platform: socket | 
         if messaging is not None:
             await messaging.close()
         await delivery.close()
+        if traces is not None:
+            await traces.close()
 
     app = _routed(routes, lifespan)
     telemetry.log.info("service.mounted", routes=[route.path for route in routes])
-    return telemetry.RequestIds(HitsFirst(Visits(Refusals(app)), hits), new_id=_new_request_id)
+    served = telemetry.RequestIds(HitsFirst(Visits(Refusals(app)), hits), new_id=_new_request_id)
+    return served if traces is None else _traced(served, traces, routes, health, trusts)
+
+
+def _traced(
+    app: ASGIApp, traces: "Traces", routes: list[Route], health: Health, trusts: Callable[[Scope], bool] | None
+) -> ASGIApp:
+    from proxy.telemetry.request_spans import RequestSpans  # noqa: PLC0415 - OpenTelemetry is behind it
+
+    untraced = [route.path for route in health.routes()]
+    return RequestSpans(app, traces, routes, untraced=untraced, trusts=trusts)
 
 
 def _routed(routes: list[Route], lifespan: Lifespan[Starlette] | None = None) -> Starlette:
@@ -240,6 +272,7 @@ def _routed(routes: list[Route], lifespan: Lifespan[Starlette] | None = None) ->
 
 async def preflight(settings: Settings, only: Only | None) -> None:
     """Open every door once, so that a wrong set-up is one sentence and not a trace of each worker process."""
+    traces = build_traces(env_file())
     delivery = build_delivery(settings)
     try:
         if only != "delivery":
@@ -252,6 +285,8 @@ async def preflight(settings: Settings, only: Only | None) -> None:
                 await messaging.close()
     finally:
         await delivery.close()
+        if traces is not None:
+            await traces.close()
 
 
 def from_environment() -> ASGIApp:
@@ -260,7 +295,7 @@ def from_environment() -> ASGIApp:
     telemetry.configure_logging(settings.log_level, settings.log_format, secrets_in(settings))
     host, port = settings.metrics_host or settings.listen_host, settings.metrics_port
     platform = platform_listener(host, port) if port else None
-    app = create_app(settings, settings.serve_only, platform)
+    app = create_app(settings, settings.serve_only, platform, build_traces(env_file()))
     gc.collect()
     gc.freeze()  # else each full collection looks through all that was imported: 60 ms and more, beside hits
     return app

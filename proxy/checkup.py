@@ -12,7 +12,8 @@ from proxy.console import EXIT_AWAY, EXIT_OK, out, show_json
 from proxy.errors import Unavailable
 from proxy.messaging_doors import Messaging, build_messaging
 from proxy.safety import doubtful
-from proxy.settings import Settings
+from proxy.settings import Settings, env_file
+from proxy.telemetry.otel import build_traces
 
 KNOCK_TIMEOUT_S = 5.0
 
@@ -42,6 +43,8 @@ def check_up(settings: Settings, *, as_json: bool) -> int:
 
 async def _look_around(settings: Settings) -> Findings:
     async with AsyncExitStack() as opened:
+        if traces := build_traces(env_file()):
+            opened.push_async_callback(traces.close)
         delivery = build_delivery(settings)
         opened.push_async_callback(delivery.close)
         await delivery.open()

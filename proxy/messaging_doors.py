@@ -1,14 +1,19 @@
 """Messaging's part of the map: its doors and its routes. A service that only delivers never imports this."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
+from pydantic import SecretStr
+from starlette.requests import Request
 from starlette.routing import Route
+from starlette.types import Scope
 
 from proxy.delivery.mint import Mint
 from proxy.delivery.uploads import Uploads
+from proxy.errors import Unauthorized
 from proxy.messaging.callers import Callers
 from proxy.messaging.give import Give
 from proxy.messaging.judge import Judge
@@ -19,6 +24,9 @@ from proxy.messaging.provider import Provider, Retries, Timeouts
 from proxy.messaging.receive import Receive
 from proxy.messaging.send import Post, Send
 from proxy.settings import Settings, parse_gateway_keys
+
+if TYPE_CHECKING:
+    from proxy.telemetry.traces import Traces
 
 PROVIDER_TRIES = 3
 PROVIDER_RETRY_TOTAL_S = 20.0
@@ -39,20 +47,30 @@ class Messaging:
         await self.ledger.close()
 
 
-def build_ledger(settings: Settings) -> Ledger:
-    return Ledger(
+def build_ledger(settings: Settings, traces: "Traces | None" = None) -> Ledger:
+    ledger_of = Ledger
+    if traces is not None:
+        from proxy.messaging.traced import traced_ledger  # noqa: PLC0415 - OpenTelemetry is behind it
+
+        ledger_of = traced_ledger(traces, remote=settings.ledger_url.startswith("postgresql"))
+    return ledger_of(
         settings.ledger_url or f"sqlite:///{settings.data_dir / 'ledger.sqlite3'}",
         number_key=settings.ledger_secret(),
         now=_now,
     )
 
 
-def build_messaging(settings: Settings, mint: Mint) -> Messaging:
-    ledger = build_ledger(settings)
+def build_messaging(settings: Settings, mint: Mint, traces: "Traces | None" = None) -> Messaging:
+    ledger = build_ledger(settings, traces)
     prepare = Prepare(mint=mint, new_id=_new_id)
     if settings.d360_api_key is None:
         return Messaging(ledger=ledger, prepare=prepare, provider=None, send=None)
-    provider = Provider(
+    provider_of = Provider
+    if traces is not None:
+        from proxy.messaging.traced import traced_provider  # noqa: PLC0415 - OpenTelemetry is behind it
+
+        provider_of = traced_provider(traces)
+    provider = provider_of(
         settings.provider_url,
         settings.d360_api_key.get_secret_value(),
         timeouts=Timeouts(answer_s=settings.provider_timeout_s),
@@ -65,7 +83,7 @@ def build_messaging(settings: Settings, mint: Mint) -> Messaging:
 def messaging_routes(settings: Settings, messaging: Messaging, mint: Mint, uploads: Uploads) -> Iterator[Route]:
     """List what is mounted: a journey whose settings are absent is not."""
     if settings.gateway_keys is not None:
-        callers = Callers(parse_gateway_keys(settings.gateway_keys.get_secret_value()))
+        callers = _callers(settings.gateway_keys)
         give = Give(callers=callers, mint=mint)
         yield Route("/links", give.links, methods=["POST"])
         judge = Judge(callers=callers, mint=mint, uploads=uploads)
@@ -76,6 +94,26 @@ def messaging_routes(settings: Settings, messaging: Messaging, mint: Mint, uploa
     if settings.webhook_secret is not None:
         receive = Receive(ledger=messaging.ledger, secret=settings.webhook_secret.get_secret_value(), now=_now)
         yield Route("/webhooks", receive.webhooks, methods=["POST"])
+
+
+def known_callers(settings: Settings) -> Callable[[Scope], bool] | None:
+    """Give what tells whether a request shows a gateway key, where there are any."""
+    if settings.gateway_keys is None:
+        return None
+    callers = _callers(settings.gateway_keys)
+
+    def knows(scope: Scope) -> bool:
+        try:
+            callers.admit(Request(scope))
+        except Unauthorized:
+            return False
+        return True
+
+    return knows
+
+
+def _callers(gateway_keys: SecretStr) -> Callers:
+    return Callers(parse_gateway_keys(gateway_keys.get_secret_value()))
 
 
 def _now() -> datetime:

@@ -43,6 +43,8 @@ class Chosen(Protocol):
     @property
     def ledger_key(self) -> SecretStr | None: ...
     @property
+    def metrics_port(self) -> int: ...
+    @property
     def misses_per_minute(self) -> int | None: ...
 
 
@@ -69,6 +71,10 @@ def doubtful(chosen: Chosen) -> tuple[str, ...]:
         (
             production and delivers and chosen.misses_per_minute is None,
             "MISSES_PER_MINUTE: is not set, so one client may ask for any number of media that are not cached",
+        ),
+        (
+            production and chosen.metrics_port == 0,
+            "METRICS_PORT: is not set, so whoever reaches the service reads its metrics and health, too",
         ),
     )
     return tuple(sentence for holds, sentence in rules if holds)

@@ -9,13 +9,13 @@ from uuid import uuid4
 import typer
 
 from proxy.console import err, out, show_json, told
-from proxy.errors import Malformed, NotFound, SettingsInvalid
+from proxy.errors import Malformed, NotFound, SettingsInvalid, StoreAway
 from proxy.settings import Settings
 
 if TYPE_CHECKING:
     from proxy.delivery.cdn import CloudFront
     from proxy.delivery.takedown_list import Takedown
-    from proxy.storage.store import Key, Store
+    from proxy.storage.store import Store
 
 WHATSAPP = (
     "WhatsApp cannot be told: it keeps what it has fetched for ten minutes, or, by an older page of Meta's, as long as "
@@ -83,10 +83,10 @@ async def _take_down(settings: Settings, store: "Store", entry: "Takedown", *, a
     paths = paths_of(entry.key, _link_secrets(settings), settings.public_url, settings.alias_prefixes)
     cdn = CloudFront(settings.cloudfront_distribution_id) if settings.cloudfront_distribution_id else None
     await TakedownList(store).add(entry)
-    newest = await _newest_version(store, entry.key)
+    newest, doubt = await _look(store, entry)
     if not as_json:
         out.print(f"{entry} is taken down: within {HEARD_WITHIN_S:.0f} s every process answers 410.", markup=False)
-        if doubt := _doubt(entry, newest):
+        if doubt:
             out.print(doubt, style="yellow", markup=False)
     with err.status("waiting until every process has heard of it"):
         invalidation = await forget(cdn, paths) if cdn is not None and paths else None
@@ -136,20 +136,20 @@ def _link_secrets(settings: Settings) -> dict[int, bytes]:
     return {}
 
 
-async def _newest_version(store: "Store", key: "Key") -> str | None:
+async def _look(store: "Store", entry: "Takedown") -> tuple[str | None, str | None]:
+    """Find the newest version of the key, and say what may be a slip: a takedown of what never was helps nobody.
+
+    Who takes down need not have the right to read media.
+    """
     try:
-        return (await store.find(key)).version
+        newest = (await store.find(entry.key)).version
     except NotFound:
-        return None
-
-
-def _doubt(entry: "Takedown", newest: str | None) -> str | None:
-    """Say what may be a slip: a takedown of what never was helps nobody."""
-    if newest is None:
-        return "The store has no such key now: if it ever had, its links and renditions are taken down."
+        return None, "The store has no such key now: if it ever had, its links and renditions are taken down."
+    except StoreAway:
+        return None, "The store does not say whether it has such a key: look at how you spelt it."
     if entry.version not in {None, newest}:
-        return f"Another version is the newest, and is delivered on: {newest}"
-    return None
+        return newest, f"Another version is the newest, and is delivered on: {newest}"
+    return newest, None
 
 
 def _said_of_cdn(paths: Sequence[str], invalidation: str | None, heard_within_s: float) -> str:

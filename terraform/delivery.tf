@@ -5,9 +5,18 @@ locals {
     size    = var.sizes.delivery
     subnets = aws_subnet.inside[*].id
     secrets = ["LINK_KEYS"]
-    # One second less than CloudFront waits, so that a 503 with Retry-After comes before CloudFront's own 504.
-    environment = { WAIT_LIMIT_S = var.origin_timeout_s - 1 }
+
+    environment = {
+      # One second less than CloudFront waits, so that a 503 with Retry-After comes before CloudFront's own 504.
+      WAIT_LIMIT_S      = var.origin_timeout_s - 1
+      MISSES_PER_MINUTE = var.misses_per_minute == null ? "" : tostring(var.misses_per_minute)
+      TRUSTED_PROXIES   = join(",", local.trusted_proxies)
+    }
   }
+
+  # Who stands between a client and a task: the load balancer, and a VPC origin, of which AWS does not document whether the
+  # load balancer sees its interface in this VPC or CloudFront's own address. Whoever comes from neither is the client.
+  trusted_proxies = concat([var.vpc_cidr], sort(data.aws_ec2_managed_prefix_list.cloudfront.entries[*].cidr))
 }
 
 resource "aws_iam_role_policy" "delivery_media" {

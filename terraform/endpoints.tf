@@ -15,7 +15,7 @@ resource "aws_vpc_endpoint" "s3" {
         Sid       = "OurBucket"
         Effect    = "Allow"
         Principal = "*"
-        Action    = ["s3:ListBucket", "s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"]
+        Action    = ["s3:ListBucket", "s3:GetBucketVersioning", "s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"]
         Resource  = [aws_s3_bucket.media.arn, "${aws_s3_bucket.media.arn}/*"]
       },
       {

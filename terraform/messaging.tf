@@ -15,21 +15,6 @@ resource "aws_iam_role_policy" "messaging_media" {
   policy = local.media_policy
 }
 
-resource "aws_iam_role_policy" "messaging_invalidates" {
-  count = var.may_invalidate ? 1 : 0
-  name  = "invalidate"
-  role  = aws_iam_role.task["messaging"].id
-
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Effect   = "Allow"
-      Action   = ["cloudfront:CreateInvalidation", "cloudfront:GetInvalidation"]
-      Resource = aws_cloudfront_distribution.media.arn
-    }]
-  })
-}
-
 resource "aws_vpc_security_group_egress_rule" "messaging_to_https" {
   # The provider's addresses are not documented, and the first send fetches its own link at the CDN.
   security_group_id = aws_security_group.tasks["messaging"].id

@@ -23,9 +23,18 @@ output "cluster" {
   value       = aws_ecs_cluster.main.name
 }
 
-output "distribution_id" {
-  description = "For invalidations."
-  value       = aws_cloudfront_distribution.media.id
+output "takedown" {
+  description = "The policy of who may run `medialink takedown`, and the settings that it needs beside LINK_KEYS."
+  value = {
+    policy_arn = aws_iam_policy.takedown.arn
+    settings = {
+      STORE                      = "s3://${aws_s3_bucket.media.id}"
+      S3_REGION                  = local.region
+      PUBLIC_URL                 = local.public_url
+      ALIAS_PREFIXES             = join(",", var.alias_prefixes)
+      CLOUDFRONT_DISTRIBUTION_ID = aws_cloudfront_distribution.media.id
+    }
+  }
 }
 
 output "distribution_domain" {

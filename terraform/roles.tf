@@ -26,6 +26,13 @@ locals {
         Resource = aws_s3_bucket.media.arn
       },
       {
+        # Health says so when versions are switched off: links die with what they name then.
+        Sid      = "AskForVersions"
+        Effect   = "Allow"
+        Action   = "s3:GetBucketVersioning"
+        Resource = aws_s3_bucket.media.arn
+      },
+      {
         Sid      = "ReadMedia"
         Effect   = "Allow"
         Action   = ["s3:GetObject", "s3:GetObjectVersion"]

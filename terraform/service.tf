@@ -21,7 +21,7 @@ locals {
       LOG_FORMAT      = "json"
       CACHE_MAX_BYTES = service.size.cache_gib * 1024 * 1024 * 1024
       DECODE_SLOTS    = local.cores[name]
-    }, service.environment)
+    }, local.traces_environment[name], service.environment)
   }
 
   task_doors = {

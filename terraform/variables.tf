@@ -98,24 +98,62 @@ variable "alias_prefixes" {
 }
 
 variable "settings" {
-  description = "Further settings of medialink for both services, such as PREFIX_RULES or HEAVY_IMAGE_BYTES."
+  description = "Further settings of medialink for both services, such as PREFIX_RULES or HEAVY_IMAGE_BYTES (settings.tf lists them)."
   type        = map(string)
   default     = {}
 
   validation {
-    condition = length(setintersection(keys(var.settings), [
-      "ALIAS_PREFIXES", "CACHE_DIR", "CACHE_MAX_BYTES", "DATA_DIR", "DECODE_SLOTS", "LISTEN_HOST", "LISTEN_PORT",
-      "LOG_FORMAT", "METRICS_PORT", "MODE", "PUBLIC_URL", "S3_REGION", "SERVE_ONLY", "STORE", "WAIT_LIMIT_S",
-    ])) == 0
-    error_message = "settings: this module decides those itself."
+    condition     = length(setintersection(keys(var.settings), local.settings_of_the_module)) == 0
+    error_message = "settings: this module decides those itself; some have a variable of their own."
   }
 
   validation {
-    condition = length(setintersection(keys(var.settings), [
-      "D360_API_KEY", "GATEWAY_KEYS", "LEDGER_KEY", "LEDGER_URL", "LINK_KEYS", "PGPASSWORD", "S3_ACCESS_KEY_ID",
-      "S3_SECRET_ACCESS_KEY", "WEBHOOK_SECRET",
-    ])) == 0
+    condition     = length(setintersection(keys(var.settings), concat(local.settings_that_are_secret, ["PGPASSWORD"]))) == 0
     error_message = "settings: secrets lie in Secrets Manager, never in a task definition; the ledger has ledger_url."
+  }
+
+  validation {
+    condition = length(setsubtract(keys(var.settings), concat(
+      local.settings_of_the_module, local.settings_that_are_secret, ["PGPASSWORD"],
+      local.settings_of_traces, local.settings_to_choose,
+    ))) == 0
+    error_message = "settings: there is no such setting, and the service would not say so."
+  }
+}
+
+variable "misses_per_minute" {
+  description = "MISSES_PER_MINUTE of delivery: new media that one client address may cause in each process. Null: no limit."
+  type        = number
+  default     = 6000
+
+  validation {
+    condition = var.misses_per_minute == null || (
+      coalesce(var.misses_per_minute, 6) >= 6 && coalesce(var.misses_per_minute, 6) <= 1000000 &&
+      floor(coalesce(var.misses_per_minute, 6)) == coalesce(var.misses_per_minute, 6)
+    )
+    error_message = "misses_per_minute: a whole number from 6 to 1000000, or null."
+  }
+}
+
+variable "traces" {
+  description = "Where OpenTelemetry traces go (OTLP over HTTP), and the addresses it lies at; delivery needs a route there. Null: none."
+  type = object({
+    endpoint    = string
+    cidr_blocks = set(string)
+  })
+  default = null
+
+  validation {
+    condition     = var.traces == null || can(regex("^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._/-]*)?$", var.traces.endpoint))
+    error_message = "traces.endpoint: an http or https URL such as http://collector.internal:4318, without a user."
+  }
+
+  validation {
+    condition = var.traces == null || try(
+      length(var.traces.cidr_blocks) > 0 && alltrue([for block in var.traces.cidr_blocks : can(cidrhost(block, 0)) && !endswith(block, "/0")]),
+      false
+    )
+    error_message = "traces.cidr_blocks: one IPv4 block or more, and never all addresses."
   }
 }
 
@@ -313,12 +351,6 @@ variable "web_acl_arn" {
     condition     = var.web_acl_arn == null || can(regex("^arn:[a-z-]+:wafv2:us-east-1:[0-9]{12}:global/webacl/", var.web_acl_arn))
     error_message = "web_acl_arn: the ARN of a WAFv2 web ACL of scope CLOUDFRONT, which lies in us-east-1."
   }
-}
-
-variable "may_invalidate" {
-  description = "Whether messaging may take paths out of the CDN's caches (takedown)."
-  type        = bool
-  default     = false
 }
 
 variable "ledger_url" {

@@ -47,7 +47,7 @@ def no_settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _own_environment(no_settings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no setting of the machine, and no .env of the checkout, into a test."""
-    for name in Settings.model_fields:
+    for name in [*Settings.model_fields, *(each for each in os.environ if each.startswith("OTEL_"))]:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("ENV_FILE", str(no_settings))
 

@@ -16,9 +16,10 @@ import time
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 import httpx2
 import pytest
@@ -31,7 +32,25 @@ PATIENCE_S = 60
 IMAGE_USER = 10001
 PRELOADED = "/usr/local/lib/libjemalloc.so.2"
 
-Start = Callable[[str], tuple[subprocess.Popen[bytes], str]]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A command of the image, and where it listens: the service's port, then the platform's."""
+
+    process: subprocess.Popen[bytes]
+    ports: list[int]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.ports[0]}"
+
+    @property
+    def platform(self) -> str:
+        return f"http://127.0.0.1:{self.ports[1]}"
+
+
+class Start(Protocol):
+    def __call__(self, arguments: str, *, beside: Running | None = None) -> Running: ...
 
 
 def instructions() -> list[tuple[str, str]]:
@@ -113,15 +132,16 @@ def start(code: Path, unprivileged: list[str], volumes: dict[str, Path]) -> Iter
     image = environment()
     with ExitStack() as running:
 
-        def run(arguments: str) -> tuple[subprocess.Popen[bytes], str]:
-            (port,) = free_ports(1)
+        def run(arguments: str, *, beside: Running | None = None) -> Running:
+            ports = beside.ports if beside else free_ports(2)
             (command,) = json.loads(said("ENTRYPOINT"))
             given = {
                 "PATH": f"{code / 'bin'}:{os.environ['PATH']}",
                 "PYTHONPATH": str(code),
                 "DATA_DIR": str(volumes[image["DATA_DIR"]]),
                 "TMPDIR": str(volumes["/tmp"]),  # noqa: S108 - the image's own
-                "LISTEN_PORT": str(port),
+                "LISTEN_PORT": str(ports[0]),
+                "METRICS_PORT": str(ports[1]),
                 "GATEWAY_KEYS": "1a" * 32,
                 "ALIAS_PREFIXES": "open/",
             }
@@ -133,69 +153,84 @@ def start(code: Path, unprivileged: list[str], volumes: dict[str, Path]) -> Iter
                 )
             )
             running.callback(process.kill)
-            return process, f"http://127.0.0.1:{port}"
+            return Running(process=process, ports=ports)
 
         yield run
 
 
-def wait_until_ready(process: subprocess.Popen[bytes], url: str) -> dict[str, str]:
+def wait_until_ready(service: Running) -> dict[str, str]:
     until = time.monotonic() + PATIENCE_S
     while time.monotonic() < until:
         with suppress(httpx2.TransportError):
-            answer = httpx2.get(f"{url}/readyz", trust_env=False, timeout=PATIENCE_S)
+            answer = httpx2.get(f"{service.platform}/readyz", trust_env=False, timeout=PATIENCE_S)
             assert answer.status_code == 200, answer.text
             return dict(answer.json())
         with suppress(subprocess.TimeoutExpired):
-            pytest.fail(f"it ended with {process.wait(0.05)}")
+            pytest.fail(f"it ended with {service.process.wait(0.05)}")
     pytest.fail("it does not answer")
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.Signals[said("STOPSIGNAL")])
-    assert process.wait(OPTIONS["timeout_graceful_shutdown"]) in {0, -signal.SIGTERM}
+def stop(service: Running) -> None:
+    service.process.send_signal(signal.Signals[said("STOPSIGNAL")])
+    assert service.process.wait(OPTIONS["timeout_graceful_shutdown"]) in {0, -signal.SIGTERM}
 
 
 def test_delivery_runs_from_the_entry_point_without_rights(start: Start, volumes: dict[str, Path]) -> None:
     media = volumes["/data"] / "media" / "open"
-    process, url = start("serve --only delivery")
-    assert wait_until_ready(process, url) == {"store": "ok", "cache": "ok", "takedowns": "ok"}
+    service = start("serve --only delivery")
+    assert wait_until_ready(service) == {"store": "ok", "cache": "ok", "takedowns": "ok"}
     media.mkdir()
     (media / "a.webp").write_bytes(picture(640, 480, form="WEBP"))
-    made = httpx2.get(f"{url}/image/open/a.webp.jpg", trust_env=False, timeout=PATIENCE_S)
+    made = httpx2.get(f"{service.url}/image/open/a.webp.jpg", trust_env=False, timeout=PATIENCE_S)
     assert (made.status_code, made.headers["content-type"]) == (200, "image/jpeg")
-    stop(process)
+    stop(service)
 
 
 def test_messaging_runs_from_the_entry_point_without_rights(start: Start) -> None:
-    process, url = start("serve --only messaging")
-    assert wait_until_ready(process, url) == {"store": "ok", "cache": "ok", "ledger": "ok", "takedowns": "ok"}
-    refused = httpx2.post(f"{url}/links", headers={"Authorization": f"Bearer {TOKEN}"}, trust_env=False, json={})
+    service = start("serve --only messaging")
+    assert wait_until_ready(service) == {"store": "ok", "cache": "ok", "ledger": "ok", "takedowns": "ok"}
+    authorization = {"Authorization": f"Bearer {TOKEN}"}
+    refused = httpx2.post(f"{service.url}/links", headers=authorization, trust_env=False, json={})
     assert refused.status_code == 401
-    stop(process)
+    stop(service)
 
 
 def test_it_serves_both_when_nothing_is_said_and_its_healthcheck_finds_it(start: Start) -> None:
     (command,) = json.loads(said("CMD"))
-    process, url = start(command)
-    wait_until_ready(process, url)
+    service = start(command)
+    wait_until_ready(service)
     program, *arguments = json.loads(said("HEALTHCHECK").split(" CMD ")[1])
     assert program == json.loads(said("ENTRYPOINT"))[0]
-    healthcheck, _ = start(f"{' '.join(arguments)} --url {url}")
-    assert healthcheck.wait(PATIENCE_S) == 0
-    stop(process)
-    healthcheck, _ = start(f"{' '.join(arguments)} --url {url}")
-    assert healthcheck.wait(PATIENCE_S) != 0
+    healthcheck = start(" ".join(arguments), beside=service)
+    assert healthcheck.process.wait(PATIENCE_S) == 0
+    stop(service)
+    healthcheck = start(" ".join(arguments), beside=service)
+    assert healthcheck.process.wait(PATIENCE_S) != 0
+
+
+def test_health_and_metrics_are_at_a_port_of_their_own_that_the_image_names(start: Start) -> None:
+    assert said("EXPOSE").split() == ["8080", environment()["METRICS_PORT"]]
+    service = start("serve --only delivery")
+    wait_until_ready(service)
+    for path in ("/healthz", "/readyz", "/metrics"):
+        statuses = [
+            httpx2.get(f"{base}{path}", trust_env=False, timeout=PATIENCE_S).status_code
+            for base in (service.platform, service.url)
+        ]
+        assert statuses == [200, 404]
+    stop(service)
 
 
 def test_what_runs_has_no_rights_and_cannot_write_to_its_code(start: Start, code: Path) -> None:
-    process, url = start("serve --only delivery")
-    wait_until_ready(process, url)
-    status = dict(line.split(":\t", 1) for line in Path(f"/proc/{process.pid}/status").read_text().splitlines())
+    service = start("serve --only delivery")
+    wait_until_ready(service)
+    process = Path(f"/proc/{service.process.pid}/status")
+    status = dict(line.split(":\t", 1) for line in process.read_text().splitlines())
     only_to_read = 1 << 2
     assert int(status["CapEff"], 16) in {0, only_to_read}
     assert status["Uid"].split() == [str(IMAGE_USER if os.geteuid() == 0 else os.getuid())] * 4
     assert not any(path.stat().st_mode & 0o222 for path in code.rglob("*"))
-    stop(process)
+    stop(service)
 
 
 def test_its_user_is_a_number_and_owns_the_data() -> None:
@@ -250,7 +285,8 @@ def test_it_carries_what_the_tests_ran_with_and_the_driver_for_postgresql() -> N
     }
     more = {pin.split("==")[0] for pin in locked["image"] - locked["run"]}
     assert locked["run"] < locked["image"] <= locked["dev"]
-    assert more == {"psycopg", "psycopg-binary", "tzdata"}
+    asked = tomllib.loads(Path("pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert {re.split(r"[\[>]", wanted)[0] for extra in asked.values() for wanted in extra} < more
 
 
 @pytest.fixture
@@ -300,6 +336,20 @@ def test_the_notices_name_what_is_under_the_gpl(notices: Callable[..., str], met
 def test_the_notices_name_the_libraries_that_a_wheel_hides(notices: Callable[..., str]) -> None:
     told = notices("License-Expression: MIT", "thing.libs/libx264-d6533a8d.so.165", "thing.libs/libopus-114e2b1a.so.0")
     assert copyleft(told) == ["libx264-d6533a8d.so.165 in thing 1.0: GPL-2.0-or-later"]
+
+
+def test_the_notices_name_the_source_of_each_library_where_the_wheel_does() -> None:
+    told = subprocess.run(
+        [sys.executable, "docker/notices.py"], capture_output=True, text=True, timeout=PATIENCE_S, check=True
+    ).stdout
+    named = [
+        re.fullmatch(r"lib(\w+)-.* in pillow_heif [\d.]+: (\S+); source: https://\S+", line) for line in copyleft(told)
+    ]
+    assert [line.groups() for line in named if line] == [
+        ("de265", "LGPL-3.0-or-later"),
+        ("heif", "LGPL-3.0-or-later"),
+        ("x265", "GPL-2.0-or-later"),
+    ]
 
 
 def test_the_notices_carry_the_licences_themselves(notices: Callable[..., str]) -> None:

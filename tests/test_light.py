@@ -19,7 +19,17 @@ if TYPE_CHECKING:
 
     from tests.conftest import House
 
-ABSENT = ("sqlalchemy", "alembic", "httpx2", "boto3", "moto", "proxy.messaging", "proxy.demo", "proxy.sandbox.app")
+ABSENT = (
+    "sqlalchemy",
+    "alembic",
+    "httpx2",
+    "boto3",
+    "moto",
+    "opentelemetry",
+    "proxy.messaging",
+    "proxy.demo",
+    "proxy.sandbox.app",
+)
 WITHOUT = f"""
 import sys
 

@@ -125,8 +125,11 @@ def test_production_refuses_secrets_in_a_file_that_everybody_can_read(
     ("environment", "doubted"),
     [
         pytest.param({}, [], id="a trial"),
-        pytest.param({**SAFE, "MISSES_PER_MINUTE": "600"}, [], id="production with a limit"),
-        pytest.param(SAFE, ["MISSES_PER_MINUTE"], id="production without a limit"),
+        pytest.param({**SAFE, "MISSES_PER_MINUTE": "600", "METRICS_PORT": "9090"}, [], id="production as it should be"),
+        pytest.param({**SAFE, "METRICS_PORT": "9090"}, ["MISSES_PER_MINUTE"], id="production without a limit"),
+        pytest.param({**SAFE, "MISSES_PER_MINUTE": "600"}, ["METRICS_PORT"], id="production with public metrics"),
+        pytest.param({**SAFE, "SERVE_ONLY": "messaging"}, ["METRICS_PORT"], id="messaging with public metrics"),
+        pytest.param({**DELIVERY, "METRICS_PORT": "0"}, ["MISSES_PER_MINUTE", "METRICS_PORT"], id="bare delivery"),
         pytest.param({**SAFE, "MODE": "trial", "LINK_KEYS": ""}, ["MODE", "LINK_KEYS"], id="a real provider on trial"),
         pytest.param({"SERVE_ONLY": "messaging"}, ["LINK_KEYS"], id="half a service with a key of its own"),
     ],

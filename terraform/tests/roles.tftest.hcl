@@ -2,16 +2,12 @@ mock_provider "aws" {
   source = "./tests/mocks"
 }
 
-variables {
-  may_invalidate = true
-}
-
 run "roles_may_do_what_they_must" {
   assert {
     condition = alltrue(flatten([for policy in concat(
       values(aws_iam_role_policy.agent)[*].policy,
       [aws_iam_role_policy.delivery_media.policy, aws_iam_role_policy.messaging_media.policy, aws_iam_role_policy.flow_log.policy],
-      aws_iam_role_policy.messaging_invalidates[*].policy,
+      [aws_iam_policy.takedown.policy],
       ) : [for statement in jsondecode(policy).Statement : [
         for action in flatten([statement.Action]) : !strcontains(action, "*")
     ]]]))
@@ -22,7 +18,7 @@ run "roles_may_do_what_they_must" {
     condition = alltrue(flatten([for policy in concat(
       values(aws_iam_role_policy.agent)[*].policy,
       [aws_iam_role_policy.delivery_media.policy, aws_iam_role_policy.messaging_media.policy, aws_iam_role_policy.flow_log.policy],
-      aws_iam_role_policy.messaging_invalidates[*].policy,
+      [aws_iam_policy.takedown.policy],
       ) : [for statement in jsondecode(policy).Statement :
       !contains(flatten([statement.Resource]), "*") || statement.Action == "ecr:GetAuthorizationToken"
     ]]))
@@ -32,7 +28,8 @@ run "roles_may_do_what_they_must" {
   assert {
     condition = alltrue([for policy in [aws_iam_role_policy.delivery_media.policy, aws_iam_role_policy.messaging_media.policy] :
       toset(flatten([for statement in jsondecode(policy).Statement : statement.Action])) == toset([
-        "s3:ListBucket", "s3:GetObject", "s3:GetObjectVersion", "s3:PutObject", "kms:Decrypt", "kms:GenerateDataKey",
+        "s3:ListBucket", "s3:GetBucketVersioning", "s3:GetObject", "s3:GetObjectVersion", "s3:PutObject",
+        "kms:Decrypt", "kms:GenerateDataKey",
       ])
     ])
     error_message = "A task may do something else to media."
@@ -43,6 +40,15 @@ run "roles_may_do_what_they_must" {
       [for statement in jsondecode(policy).Statement : statement.Resource == "arn:aws:s3:::bucket/.medialink/*" if contains(flatten([statement.Action]), "s3:PutObject")]
     ]))
     error_message = "A task may overwrite a source."
+  }
+
+  assert {
+    condition = alltrue(flatten([for policy in [aws_iam_role_policy.delivery_media.policy, aws_iam_role_policy.messaging_media.policy] :
+      [for statement in jsondecode(policy).Statement : [for action in flatten([statement.Action]) :
+        contains(jsondecode(aws_vpc_endpoint.s3.policy).Statement[0].Action, action) if startswith(action, "s3:")
+      ]]
+    ]))
+    error_message = "The way to S3 is closed for something that a role allows."
   }
 
   assert {
@@ -58,20 +64,47 @@ run "roles_may_do_what_they_must" {
     condition     = jsondecode(aws_kms_key.data.policy).Statement[*].Principal == [{ AWS = "arn:aws:iam::000000000000:root" }, { Service = "logs.eu-central-1.amazonaws.com" }]
     error_message = "Somebody else is in the key's policy."
   }
-
-  assert {
-    condition     = jsondecode(aws_iam_role_policy.messaging_invalidates[0].policy).Statement[0].Resource == aws_cloudfront_distribution.media.arn
-    error_message = "Other distributions can be invalidated."
-  }
 }
 
-run "nobody_invalidates_unless_asked" {
-  variables {
-    may_invalidate = false
+run "who_takes_down_may_do_that_and_no_more" {
+  assert {
+    condition = toset(flatten([for statement in jsondecode(aws_iam_policy.takedown.policy).Statement : statement.Action])) == toset([
+      "s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject", "kms:Decrypt", "kms:GenerateDataKey",
+      "cloudfront:CreateInvalidation", "secretsmanager:GetSecretValue",
+    ])
+    error_message = "The command lacks something, or its user may do something else."
   }
 
   assert {
-    condition     = length(aws_iam_role_policy.messaging_invalidates) == 0
-    error_message = "Messaging may invalidate."
+    condition = alltrue([for statement in jsondecode(aws_iam_policy.takedown.policy).Statement :
+      statement.Resource == "arn:aws:s3:::bucket/.medialink/takedowns/*"
+      if length(setintersection(flatten([statement.Action]), ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"])) > 0
+    ])
+    error_message = "Whoever takes down may read, overwrite or delete media."
+  }
+
+  assert {
+    condition = alltrue([for statement in jsondecode(aws_iam_policy.takedown.policy).Statement :
+      statement.Resource == "arn:aws:cloudfront::000000000000:distribution/EDFDVBD6EXAMPLE" if statement.Action == "cloudfront:CreateInvalidation"
+    ])
+    error_message = "Other distributions can be invalidated."
+  }
+
+  assert {
+    condition = alltrue([for statement in jsondecode(aws_iam_policy.takedown.policy).Statement :
+      statement.Resource == aws_secretsmanager_secret.setting["LINK_KEYS"].arn if statement.Action == "secretsmanager:GetSecretValue"
+    ])
+    error_message = "Whoever takes down may read other secrets than the keys of links."
+  }
+
+  assert {
+    condition = output.takedown.settings == {
+      STORE                      = "s3://bucket"
+      S3_REGION                  = "eu-central-1"
+      PUBLIC_URL                 = "https://d111111abcdef8.cloudfront.net"
+      ALIAS_PREFIXES             = ""
+      CLOUDFRONT_DISTRIBUTION_ID = "EDFDVBD6EXAMPLE"
+    }
+    error_message = "The command is told another store, address or distribution."
   }
 }

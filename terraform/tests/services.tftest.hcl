@@ -121,6 +121,82 @@ run "tenants_are_closed_know_only_their_own_and_grow" {
   }
 }
 
+run "delivery_knows_who_its_clients_are_and_how_much_each_may_cause" {
+  variables {
+    vpc_cidr = "10.48.0.0/18"
+  }
+
+  assert {
+    condition     = local.environment["delivery"].TRUSTED_PROXIES == "10.48.0.0/18,192.0.2.0/24,203.0.113.0/24"
+    error_message = "The load balancer, or CloudFront, would be the one client that all are."
+  }
+
+  assert {
+    condition     = contains(jsondecode(aws_ecs_task_definition.service["delivery"].container_definitions)[0].environment, { name = "MISSES_PER_MINUTE", value = "6000" })
+    error_message = "A client of delivery may cause any amount of work."
+  }
+
+  assert {
+    condition = length(setintersection(
+      ["MISSES_PER_MINUTE", "TRUSTED_PROXIES"], jsondecode(aws_ecs_task_definition.service["messaging"].container_definitions)[0].environment[*].name
+    )) == 0
+    error_message = "Messaging limits callers who have a key."
+  }
+}
+
+run "no_limit_and_no_traces_are_not_told" {
+  variables {
+    misses_per_minute = null
+  }
+
+  assert {
+    condition = alltrue(flatten([for task in aws_ecs_task_definition.service : [
+      for variable in jsondecode(task.container_definitions)[0].environment :
+      variable.value != null && variable.value != "" && variable.name != "MISSES_PER_MINUTE" && !startswith(variable.name, "OTEL_")
+    ]]))
+    error_message = "A task is told something empty, a limit or a collector."
+  }
+
+  assert {
+    condition     = length(aws_vpc_security_group_egress_rule.tasks_to_traces) == 0
+    error_message = "A way out is open for nobody."
+  }
+}
+
+run "traces_go_to_the_collector_and_nowhere_else" {
+  variables {
+    traces   = { endpoint = "http://collector.internal:4318", cidr_blocks = ["10.0.9.0/28"] }
+    settings = { OTEL_TRACES_SAMPLER = "traceidratio", OTEL_TRACES_SAMPLER_ARG = "0.01" }
+  }
+
+  assert {
+    condition = alltrue([for name in ["delivery", "messaging"] :
+      local.environment[name].OTEL_EXPORTER_OTLP_ENDPOINT == "http://collector.internal:4318" &&
+      local.environment[name].OTEL_SERVICE_NAME == "medialink-${name}" &&
+      local.environment[name].OTEL_TRACES_SAMPLER == "traceidratio"
+    ])
+    error_message = "A service does not know the collector, or its own name."
+  }
+
+  assert {
+    condition = length(aws_vpc_security_group_egress_rule.tasks_to_traces) == 2 && alltrue([
+      for rule in aws_vpc_security_group_egress_rule.tasks_to_traces : rule.cidr_ipv4 == "10.0.9.0/28" && rule.from_port == 4318 && rule.to_port == 4318
+    ])
+    error_message = "The collector cannot be reached, or more than it can."
+  }
+}
+
+run "a_collector_without_a_port_has_that_of_its_scheme" {
+  variables {
+    traces = { endpoint = "https://collector.example.com", cidr_blocks = ["10.0.9.0/28"] }
+  }
+
+  assert {
+    condition     = toset(values(aws_vpc_security_group_egress_rule.tasks_to_traces)[*].to_port) == toset([443])
+    error_message = "The collector cannot be reached."
+  }
+}
+
 run "delivery_says_503_before_cloudfront_says_504" {
   variables {
     origin_timeout_s = 5

@@ -13,7 +13,7 @@ from tests.delivery.takedown_desk import take_down
 from tests.faults.faulty_s3 import Fault, FaultyS3
 
 if TYPE_CHECKING:
-    from tests.conftest import House
+    from tests.conftest import Command, House
 
 Build = Callable[..., "House"]
 
@@ -74,3 +74,12 @@ def test_a_start_without_the_store_keeps_the_list_of_its_disk_and_a_bare_one_del
         assert {answer.headers["retry-after"] for answer in answers} == {"5"}
     await_status(bare, down, 410)
     await_status(bare, up, 200)
+
+
+def test_who_may_not_read_media_may_take_them_down(medialink: "Command", s3: FaultyS3) -> None:
+    s3.put("a.pdf", b"%PDF-1.7\n")
+    environment = {name.upper(): str(value) for name, value in s3.settings.items()}
+    with s3.breaking(Fault.FORBIDDEN, f"HEAD /{s3.bucket}/a.pdf"):
+        done = medialink("takedown", "a.pdf", **environment)
+    assert (done.returncode, "a.pdf is taken down" in done.stdout) == (0, True), done.stderr
+    assert "does not say whether it has such a key" in done.stdout

@@ -37,8 +37,9 @@ module "medialink" {
   ledger_url         = "postgresql+psycopg://medialink@ledger.internal:5432/medialink?sslmode=verify-full"
   ledger_cidr_blocks = ["10.0.7.0/24"]
 
-  alias_prefixes = ["public/"]
-  may_invalidate = true
+  alias_prefixes    = ["public/"]
+  misses_per_minute = 12000
+  traces            = { endpoint = "http://collector.internal:4318", cidr_blocks = ["10.0.9.0/28"] }
 
   settings = {
     LINK_NAMES   = "false"

@@ -13,7 +13,10 @@ mock_data "aws_region" {
 }
 
 mock_data "aws_ec2_managed_prefix_list" {
-  defaults = { id = "pl-cloudfront" }
+  defaults = {
+    id      = "pl-cloudfront"
+    entries = [{ cidr = "203.0.113.0/24", description = "" }, { cidr = "192.0.2.0/24", description = "" }]
+  }
 }
 
 mock_resource "aws_s3_bucket" {
@@ -21,7 +24,11 @@ mock_resource "aws_s3_bucket" {
 }
 
 mock_resource "aws_cloudfront_distribution" {
-  defaults = { domain_name = "d111111abcdef8.cloudfront.net" }
+  defaults = {
+    id          = "EDFDVBD6EXAMPLE"
+    arn         = "arn:aws:cloudfront::000000000000:distribution/EDFDVBD6EXAMPLE"
+    domain_name = "d111111abcdef8.cloudfront.net"
+  }
 }
 
 mock_resource "aws_rds_cluster" {
