@@ -8,7 +8,7 @@ unexport STORE
 
 .PHONY: help
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /:/' | awk -F: '{printf "make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /:/' | awk -F: '{printf "make %-14s %s\n", $$1, $$2}'
 
 .PHONY: run
 run: $(if $(filter s3,$(DEMO_STORE)),$(VENV)/.dev,$(VENV)/.run) ## the main job before your eyes, then serve on; STORE=s3 for moto's S3
@@ -55,6 +55,10 @@ security: $(VENV)/.dev ## bandit
 bench: $(VENV)/.dev ## what a hit costs, in multiples of nginx; needs nginx and wrk
 	$(VENV)/bin/python -m benchmarks
 
+.PHONY: bench-images
+bench-images: $(VENV)/.dev ## what a picture costs and how it looks, beside sharp and vips; needs npm and libvips-tools
+	$(VENV)/bin/python -m benchmarks.images
+
 .PHONY: soak
 soak: $(VENV)/.dev ## whether a service grows, leaves things about or keeps its hits waiting; some minutes
 	$(VENV)/bin/python -m benchmarks.soak
@@ -62,6 +66,12 @@ soak: $(VENV)/.dev ## whether a service grows, leaves things about or keeps its 
 .PHONY: crash
 crash: $(VENV)/.dev ## five thousand kills in the midst of fills and evictions of one cache
 	$(VENV)/bin/python tests/faults/crashing.py 5000
+
+.PHONY: fuzz
+fuzz: $(VENV)/fuzz/.ready ## broken media against every decoder, for FUZZ_S seconds, in an environment of its own
+	PYTHONPATH=. $(VENV)/fuzz/bin/python tests/media/fuzzing.py -max_total_time=$(FUZZ_S)
+
+FUZZ_S ?= 300
 
 .PHONY: image
 image: ## the container image; IMAGE_BUILDER="buildah build --isolation chroot --format docker" needs no daemon
@@ -94,6 +104,7 @@ lock: ## the locks anew; needs uv
 	$(LOCK) --group build --output-file requirements/build.txt
 	$(LOCK) pyproject.toml --group build --group dev --constraint requirements/run.txt --output-file requirements/dev.txt
 	echo cyclonedx-bom | $(LOCK) - --output-file requirements/sbom.txt
+	echo 'atheris<3.1' | $(LOCK) - --output-file requirements/fuzz.txt  # 3.1 has no wheel for Python 3.11
 
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
@@ -120,4 +131,9 @@ $(VENV)/hadolint/bin/hadolint: docker/hadolint.txt | $(VENV)/bin/python
 $(VENV)/sbom/bin/cyclonedx-py: requirements/sbom.txt | $(VENV)/bin/python
 	@$(VENV)/bin/python -m venv $(VENV)/sbom
 	@$(VENV)/sbom/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --requirement $<
+	@touch $@
+
+$(VENV)/fuzz/.ready: requirements/run.txt requirements/fuzz.txt | $(VENV)/bin/python
+	@$(VENV)/bin/python -m venv $(VENV)/fuzz
+	@$(VENV)/fuzz/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --requirement requirements/run.txt --requirement requirements/fuzz.txt
 	@touch $@

@@ -17,7 +17,6 @@ MedialinkError
 │   ├── TypeRefused          422  type_refused
 │   ├── TooHeavy             422  too_heavy
 │   ├── TooManyPixels        422  too_many_pixels
-│   ├── WrongDimensions      422  wrong_dimensions
 │   ├── Undecodable          422  undecodable
 │   └── DecodeLimit          422  decode_limit          time or memory ran out; asked again after a minute
 ├── Unavailable                                         all carry Retry-After
@@ -198,16 +197,6 @@ class TooManyPixels(RefusedMedium):
     sentence: ClassVar[str] = (
         "{width}x{height} is more than the {limit_pixels} pixels that are decoded. Scale the picture down."
     )
-
-
-@dataclass(eq=False)
-class WrongDimensions(RefusedMedium):
-    kind: str
-    width: int
-    height: int
-    required: str
-    code: ClassVar[str] = "wrong_dimensions"
-    sentence: ClassVar[str] = "{width}x{height} pixels, and WhatsApp wants {required} for {kind}. Resize it."
 
 
 @dataclass(eq=False)

@@ -126,7 +126,9 @@ class Settings(BaseSettings):
     heavy_image_bytes: int = Field(
         1_000_000, ge=20_000, le=5_000_000, description="Heavier images are made to fit into this."
     )
-    heavy_image_edge_px: int = Field(2560, ge=320, le=10_000, description="Longer images are scaled to this edge.")
+    heavy_image_edge_px: int = Field(
+        2560, ge=320, le=10_000, description="Longer images are scaled to this edge; narrow ones stay longer."
+    )
     max_image_pixels: int = Field(100_000_000, ge=1_000_000, description="Images of more pixels are not decoded.")
     strict: bool = Field(
         False,

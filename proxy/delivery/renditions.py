@@ -15,7 +15,7 @@ from proxy.delivery.makings import Makings
 from proxy.delivery.verdicts import Record, Refused, Verdict, refused_by
 from proxy.errors import Busy, DiskFull, NotFound, SourceReplaced, StoreAway, TooHeavy
 from proxy.locks import hold_one
-from proxy.media.kinds import LIMITS, AsIs, Kind, Made
+from proxy.media.kinds import LIMITS, MADE, AsIs, Kind, Made
 from proxy.storage.store import Key, Source, Store, reserved_key
 from proxy.telemetry import metrics
 
@@ -86,7 +86,7 @@ class Renditions:
             Busy, StoreAway, DiskFull: ask again later.
         """
         limits = LIMITS[kind]
-        if kind is not Kind.IMAGE and source.size_bytes > limits.max_bytes:
+        if kind not in MADE and source.size_bytes > limits.max_bytes:
             return refused_by(TooHeavy(kind=kind, size_bytes=source.size_bytes, limit_bytes=limits.max_bytes))
         made_by = self._makings.recipe(kind)
         name = rendition_id(kind, source.key, source.version, made_by)

@@ -47,8 +47,7 @@ _BRANDS: Final = (
     ((b"M4A ", b"M4B ", b"M4P "), "audio/mp4"),
     ((b"3gp", b"3gr", b"3gs", b"3ge", b"3gg"), "video/3gpp"),
     ((b"qt  ",), "video/quicktime"),
-    ((b"avif", b"avis"), "image/avif"),
-    ((b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1"), "image/heic"),
+    ((b"hei", b"hev", b"mif1", b"msf1"), "image/heic"),
     ((b"iso", b"mp41", b"mp42", b"avc1", b"dash", b"M4V", b"MSNV", b"f4v", b"mmp4"), "video/mp4"),
 )
 
@@ -157,7 +156,7 @@ def _ole_chain(file: BinaryIO, head: bytes, size_bytes: int) -> Iterator[bytes]:
 def _tell_iso(file: BinaryIO, head: bytes, size_bytes: int) -> str | None:
     length = min(int.from_bytes(head[:4], "big"), 256)
     brands = [head[8:12], *(head[at : at + 4] for at in range(16, length, 4))]
-    if b"avif" in brands:
+    if not {b"avif", b"avis"}.isdisjoint(brands):
         return "image/avif"
     for brand in brands:
         for prefixes, media_type in _BRANDS:

@@ -1,27 +1,36 @@
 """Encode a picture within a byte budget: the usual quality first, then a lower one, then fewer pixels."""
 
 import math
-from dataclasses import dataclass
-from io import BytesIO
+from bisect import bisect_right
+from dataclasses import dataclass, replace
 from typing import Final
 
 from PIL import Image
 
 from proxy.errors import TooHeavy
+from proxy.media import codecs
+from proxy.media.colours import on_white
 from proxy.media.kinds import Kind
+from proxy.media.sampling import Sample
 
 QUALITY: Final = 82
 FLOOR_QUALITY: Final = 50
 """Below it a photograph shows blocks before it shows fewer pixels."""
 SHRUNK_QUALITY: Final = 62
-_AIM: Final = 0.96
-"""Aim a little under the budget, because the model is off by a few per cent."""
-_USUAL_SLOPE: Final = 0.72
-"""Bytes fall with the quantiser's scale to about this power; measured on the specimen and photographs, 0.6 to 0.85."""
-_BEST_PNG_GAIN: Final = 3
-"""Flat graphics are up to 2.7 times smaller at zlib's highest level than at its lowest, photographs 1.1 (measured)."""
-_MAX_SHRINK: Final = 0.9
+MAX_ENCODES: Final = 4
+_AIMS: Final = (0.95, 0.96, 0.9, 0.7)
+"""The share of the budget that each encode aims at. The estimate is off by a few per cent; the last one must fit."""
+_WORTH_A_TRY: Final = 1.2
+"""The usual quality is tried first even when the estimate is so far over the budget, because it may be wrong."""
+_PNG_DOUBT: Final = 3
+"""The PNG of a whole picture was 0.35 to 1.1 of what its sample foretold (measured)."""
+_BYTES_BY_SCALE: Final = 1.6
+"""Bytes fall with this power of the scale; 2 would be the pixels alone, but finer detail is left in each of them."""
+_STEPS: Final = (0.5, 0.9)
+"""The least and the greatest scale of one step down; after each, a new sample tells more than a power could."""
 _MIN_EDGE_PX: Final = 16
+_NARROW: Final = 0.4
+_LONGEST: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,96 +45,102 @@ class Encoded:
     encodes: int
 
 
-def as_png(picture: Image.Image, budget_bytes: int) -> Encoded:
-    """Encode a picture without loss; the caller looks whether it fits.
+def encode(picture: Image.Image, budget_bytes: int, *, enough_bytes: int | None = None) -> Encoded:
+    """Encode an RGB or RGBA picture within the budget, as PNG where that keeps its transparency or is smaller.
 
-    The smallest form takes ten times as long as the quickest (4.0 s against 0.4 s for 3 megapixels of photograph), so
-    it is tried only where it can be small enough.
-    """
-    body, encodes = _png(picture, compress_level=1), 1
-    if len(body) <= budget_bytes * _BEST_PNG_GAIN:
-        body, encodes = _png(picture, optimize=True), 2
-    return Encoded(
-        body=body,
-        media_type="image/png",
-        width=picture.width,
-        height=picture.height,
-        quality=None,
-        encodes=encodes,
-    )
-
-
-def as_jpeg(
-    picture: Image.Image, budget_bytes: int, *, enough_bytes: int | None = None, encodes_before: int = 0
-) -> Encoded:
-    """Encode an RGB picture within the budget.
-
-    A first try of `enough_bytes` or more is given back as it is: its caller has something better.
+    A first JPEG of `enough_bytes` or more is given back as it is: its caller has something better.
 
     Raises:
         TooHeavy: even a thumbnail does not fit.
     """
-    tried: list[tuple[int, int]] = []
-    size, quality = picture.size, QUALITY
-    shrunk = picture
-    while True:
-        body = _jpeg(shrunk, quality)
-        tried.append((quality, len(body)))
-        if len(body) <= budget_bytes or (len(tried) == 1 and enough_bytes is not None and len(body) >= enough_bytes):
-            return Encoded(
-                body=body,
-                media_type="image/jpeg",
-                width=size[0],
-                height=size[1],
-                quality=quality,
-                encodes=encodes_before + len(tried),
-            )
-        lower = _lower_quality(tried, budget_bytes) if shrunk is picture else None
-        if lower is not None:
-            quality = lower
-            continue
-        if max(size) <= _MIN_EDGE_PX:
-            raise TooHeavy(kind=Kind.IMAGE.value, size_bytes=len(body), limit_bytes=budget_bytes)
-        expected = len(body) * (_scale(quality) / _scale(SHRUNK_QUALITY)) ** _USUAL_SLOPE
-        factor = min(_MAX_SHRINK, math.sqrt(_AIM * budget_bytes / expected))
-        size, quality = fit((size[0], size[1]), math.floor(max(size) * factor)), SHRUNK_QUALITY
-        shrunk = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    sample = Sample(picture)
+    transparent = picture.mode == "RGBA"
+    lossless = None
+    if (transparent or sample.favours_png) and sample.png_bytes <= budget_bytes * _PNG_DOUBT:
+        lossless = _as_png(picture)
+        if len(lossless.body) <= budget_bytes and (transparent or len(lossless.body) <= sample.jpeg_bytes(QUALITY)):
+            return lossless
+    encoded = _as_jpeg(
+        on_white(picture) if transparent else picture,
+        sample,
+        budget_bytes,
+        enough_bytes=enough_bytes,
+        encodes=0 if lossless is None else lossless.encodes,
+    )
+    if lossless is not None and not transparent and len(lossless.body) <= min(len(encoded.body), budget_bytes):
+        return replace(lossless, encodes=encoded.encodes)
+    return encoded
 
 
 def fit(size: tuple[int, int], edge_px: int) -> tuple[int, int]:
-    """Scale a size down so that its long side is at most `edge_px`."""
-    longest = max(size)
-    if longest <= edge_px:
+    """Scale a size down so that its long side is at most `edge_px`, or more where it is more than 2.5 of the short.
+
+    A conversation in one screenshot would be unreadable: 1170x18000 would become 166x2560. Of such a picture the short
+    side is kept at 0.4 of the edge while the long one is at most 4 edges and there are no more pixels than in a square
+    of the edge, which bounds bytes and memory as before. WhatsApp documents no limit of pixels.
+    """
+    longest, shortest = max(size), min(size)
+    usual = edge_px / longest
+    readable = min(_NARROW * edge_px / shortest, edge_px / math.sqrt(longest * shortest), _LONGEST * edge_px / longest)
+    return scaled(size, max(usual, readable))
+
+
+def scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    if scale >= 1:
         return size
-    edge_px = max(1, edge_px)
-    return max(1, round(size[0] * edge_px / longest)), max(1, round(size[1] * edge_px / longest))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def _png(picture: Image.Image, **options: int) -> bytes:
-    out = BytesIO()
-    picture.save(out, "PNG", **options)
-    return out.getvalue()
+def _as_png(picture: Image.Image) -> Encoded:
+    body = codecs.png(picture)
+    return Encoded(
+        body=body, media_type="image/png", width=picture.width, height=picture.height, quality=None, encodes=1
+    )
 
 
-def _jpeg(picture: Image.Image, quality: int) -> bytes:
-    out = BytesIO()
-    picture.save(out, "JPEG", quality=quality, optimize=True)
-    return out.getvalue()
+def _as_jpeg(
+    picture: Image.Image, sample: Sample, budget_bytes: int, *, enough_bytes: int | None, encodes: int
+) -> Encoded:
+    shrunk, off_by = picture, 1.0
+    hoped_bytes = budget_bytes if sample.exact else _WORTH_A_TRY * budget_bytes
+    usual = enough_bytes is not None or sample.jpeg_bytes(QUALITY) <= hoped_bytes
+    quality = QUALITY if usual else _best_quality(sample, budget_bytes, _AIMS[encodes])
+    while True:
+        while quality is None:
+            shrunk = _shrink(picture, shrunk.size, sample.jpeg_bytes(SHRUNK_QUALITY) * off_by, budget_bytes)
+            sample = Sample(shrunk)
+            quality = _best_quality(sample, budget_bytes, _AIMS[encodes] / off_by)
+        body = codecs.jpeg(shrunk, quality, sample.chroma)
+        encodes += 1
+        if len(body) <= budget_bytes or (enough_bytes is not None and len(body) >= enough_bytes):
+            return Encoded(
+                body=body,
+                media_type="image/jpeg",
+                width=shrunk.width,
+                height=shrunk.height,
+                quality=quality,
+                encodes=encodes,
+            )
+        if encodes == MAX_ENCODES:
+            raise _too_heavy(len(body), budget_bytes)
+        off_by = len(body) / sample.jpeg_bytes(quality)
+        quality = _best_quality(sample, budget_bytes, _AIMS[encodes] / off_by)
 
 
-def _lower_quality(tried: list[tuple[int, int]], budget_bytes: int) -> int | None:
-    """Follow the last two tries, log of bytes over log of scale; None when that leads below the floor."""
-    quality, size = tried[-1]
-    slope = _USUAL_SLOPE
-    if len(tried) > 1:
-        before_quality, before_size = tried[-2]
-        measured = math.log(before_size / size) / math.log(_scale(quality) / _scale(before_quality))
-        slope = min(1.5, max(0.3, measured))
-    wanted = _scale(quality) * (size / (_AIM * budget_bytes)) ** (1 / slope)
-    lower = min(quality - 1, math.floor(100 - wanted / 2))
-    return lower if lower >= FLOOR_QUALITY else None
+def _best_quality(sample: Sample, budget_bytes: int, aim: float) -> int | None:
+    """Find the best quality that the sample lets hope for; None when that is below the floor."""
+    aim_bytes = budget_bytes if sample.exact else aim * budget_bytes
+    fitting = bisect_right(range(FLOOR_QUALITY, QUALITY + 1), aim_bytes, key=sample.jpeg_bytes)
+    return FLOOR_QUALITY + fitting - 1 if fitting else None
 
 
-def _scale(quality: int) -> int:
-    """Give libjpeg's scale of the quantiser in per cent, for qualities from 50 up (jcparam.c)."""
-    return 200 - 2 * quality
+def _shrink(picture: Image.Image, size: tuple[int, int], expected_bytes: float, budget_bytes: int) -> Image.Image:
+    if max(size) <= _MIN_EDGE_PX:
+        raise _too_heavy(math.ceil(expected_bytes), budget_bytes)
+    least, greatest = _STEPS
+    scale = min(greatest, max(least, (budget_bytes / expected_bytes) ** (1 / _BYTES_BY_SCALE)))
+    return picture.resize(scaled(size, scale), Image.Resampling.LANCZOS, reducing_gap=2.0)
+
+
+def _too_heavy(size_bytes: int, limit_bytes: int) -> TooHeavy:
+    return TooHeavy(kind=Kind.IMAGE.value, size_bytes=size_bytes, limit_bytes=limit_bytes)

@@ -1,53 +1,23 @@
-"""Pictures: what goes as it is, and what is made to fit. Pillow and its exceptions stop here."""
+"""Pictures: what goes as it is, and what is made to fit."""
 
-import errno
 import hashlib
 import json
-import struct
-import warnings
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO, Final
 
-import PIL
-from PIL import Image, ImageFile, UnidentifiedImageError, features
+from PIL import Image, ImageFile
 
-from proxy.errors import DecodeLimit, DiskFull, TooManyPixels, TypeRefused, Undecodable
-from proxy.media import encoding
-from proxy.media.colours import has_transparency, on_white, to_eight_bits, to_srgb, turn_of
-from proxy.media.encoding import Encoded
-from proxy.media.headers import Pixels, read_pixels
+from proxy.errors import TypeRefused
+from proxy.media import encoding, targets
+from proxy.media.colours import has_transparency, to_srgb
+from proxy.media.headers import Pixels
 from proxy.media.kinds import IMAGE_SOURCES, LIMITS, AsIs, ImageRules, Kind, Made, MediaWarning
+from proxy.media.opening import FORMATS, codec_versions, decoding, open_picture, read_header, read_picture
 
-RECIPE_NUMBER: Final = 1
+RECIPE_NUMBER: Final = 2
 """Raise it when the same source and rules would give other bytes than before."""
-
-_FORMATS: Final = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP", "image/gif": "GIF"}
-_CODECS: Final = ("libjpeg_turbo", "jpg", "zlib", "zlib_ng", "webp", "littlecms2")
-_METADATA: Final = frozenset({"comment", "exif", "icc_profile", "photoshop", "xmp", "XML:com.adobe.xmp"})
-
-FOREIGN: Final = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    ArithmeticError,
-    AssertionError,
-    EOFError,
-    RuntimeError,
-    MemoryError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
-)
-"""What Pillow's plug-ins raise over broken bytes."""
 
 
 def fit_image(source: Path, target: Path, media_type: str, rules: ImageRules) -> AsIs | Made:
@@ -57,15 +27,15 @@ def fit_image(source: Path, target: Path, media_type: str, rules: ImageRules) ->
         TypeRefused: pictures of this type are not opened.
         TooManyPixels: its header names more than `rules.max_pixels`.
         Undecodable: its bytes are broken.
-        DecodeLimit: memory ran out.
+        DecodeLimit: it would take more work than any picture should, or memory ran out.
         TooHeavy: it cannot be made to fit.
         DiskFull: there is no room for what was made.
     """
-    if media_type not in _FORMATS:
+    if media_type not in FORMATS:
         raise TypeRefused(kind=Kind.IMAGE.value, media_type=media_type, accepted=", ".join(IMAGE_SOURCES))
     size_bytes = source.stat().st_size
     with source.open("rb") as file:
-        pixels = _read_header(file, media_type, rules)
+        pixels = read_header(file, media_type, rules)
         acceptable = media_type in LIMITS[Kind.IMAGE].media_types and pixels.plain and size_bytes <= rules.max_bytes
         as_is = AsIs(
             media_type=media_type,
@@ -74,22 +44,22 @@ def fit_image(source: Path, target: Path, media_type: str, rules: ImageRules) ->
             height=pixels.height,
             warnings=(MediaWarning.SIZE_UNCONFIRMED,) if size_bytes > rules.aim_bytes else (),
         )
-        light = size_bytes <= rules.heavy_bytes and max(pixels.width, pixels.height) <= rules.heavy_edge_px
-        with _decoding(media_type, rules), Image.open(file, formats=[_FORMATS[media_type]]) as image:
-            if acceptable and light:
-                _prove(image)
+        small = encoding.fit((pixels.width, pixels.height), rules.heavy_edge_px) == (pixels.width, pixels.height)
+        with decoding(media_type, rules):
+            if acceptable and small and size_bytes <= rules.heavy_bytes:
+                _prove(open_picture(file, media_type))
                 return as_is
-            picture, steps = _prepare(image, rules, pixels)
+            picture, steps = _prepare(file, media_type, rules, pixels)
             may_stay = acceptable and size_bytes <= rules.budget_bytes
-            encoded = _encode(picture, rules.budget_bytes, enough_bytes=size_bytes if may_stay else None)
+            encoded = encoding.encode(picture, rules.budget_bytes, enough_bytes=size_bytes if may_stay else None)
     if may_stay and len(encoded.body) >= size_bytes:
         return as_is
     if encoded.media_type == "image/jpeg" and picture.mode == "RGBA":
         steps += ("transparency put on white",)
     if (encoded.width, encoded.height) != picture.size:
         steps += ("scaled again to fit the bytes",)
-    steps += (f"saved as {_FORMATS[encoded.media_type]}",)
-    _write(target, encoded.body)
+    steps += (f"saved as {FORMATS[encoded.media_type]}",)
+    targets.write(target, encoded.body)
     return Made(
         media_type=encoded.media_type,
         size_bytes=len(encoded.body),
@@ -108,20 +78,8 @@ def fit_image(source: Path, target: Path, media_type: str, rules: ImageRules) ->
 @cache
 def image_recipe(rules: ImageRules) -> str:
     """Name everything that decides the bytes of a made picture, and what is refused: 16 hex characters."""
-    versions = {codec: features.version(codec) for codec in _CODECS}
-    parts = {"number": RECIPE_NUMBER, "rules": asdict(rules), "pillow": PIL.__version__, "codecs": versions}
+    parts = {"number": RECIPE_NUMBER, "rules": asdict(rules), "codecs": codec_versions()}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _read_header(file: BinaryIO, media_type: str, rules: ImageRules) -> Pixels:
-    """Hold the pixel limit before Pillow sees the file: its WebP decoder takes the canvas's memory on opening."""
-    pixels = read_pixels(file, media_type)
-    if pixels is None:
-        raise Undecodable(media_type=media_type, reason="its header is broken")
-    if pixels.width * pixels.height > rules.max_pixels:
-        raise TooManyPixels(width=pixels.width, height=pixels.height, limit_pixels=rules.max_pixels)
-    file.seek(0)
-    return pixels
 
 
 def _prove(image: ImageFile.ImageFile) -> None:
@@ -130,87 +88,26 @@ def _prove(image: ImageFile.ImageFile) -> None:
     image.load()
 
 
-def _prepare(image: ImageFile.ImageFile, rules: ImageRules, pixels: Pixels) -> tuple[Image.Image, tuple[str, ...]]:
-    """Decode, scale, bring to sRGB and turn upright, in the order that is cheapest, and say what was done."""
+def _prepare(file: BinaryIO, media_type: str, rules: ImageRules, pixels: Pixels) -> tuple[Image.Image, tuple[str, ...]]:
+    """Decode, scale, bring to sRGB and turn upright, and say what was done."""
     steps = []
-    size = encoding.fit(image.size, rules.heavy_edge_px)
-    mode = image.mode
-    image.draft(None, size)  # the box instead of the size would decode up to four times the pixels (measured)
-    image.load()
-    turn = turn_of(image)
-    picture = to_eight_bits(image)
-    if picture.size != size:
-        picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    read = read_picture(file, media_type, pixels, rules.heavy_edge_px)
+    picture, managed = to_srgb(read.image, read.profile)
+    if read.scaled:
         steps.append("scaled")
-    picture, managed = to_srgb(picture, image.info.get("icc_profile"))
-    if _is_animated(image):
+    if read.animated:
         steps.append("first frame taken")
     if managed:
         steps.append("colours brought to sRGB")
     if picture.mode == "RGBA" and not has_transparency(picture):
         picture = picture.convert("RGB")
-    if mode not in {"RGB", "RGBA"} or pixels.deep:
+    if read.converted:
         steps.append("brought to 8-bit RGB")
-    if turn is not None:
-        picture = picture.transpose(turn)
+    if read.turn is not None:
+        picture = picture.transpose(read.turn)
+    if read.turned:
         steps.append("turned upright")
-    if _METADATA & image.info.keys() or getattr(image, "text", None):
+    if read.described:
         steps.append("metadata removed")
     picture.info.clear()  # Pillow writes comments, profiles and transparency from here unasked
     return picture, tuple(steps)
-
-
-def _is_animated(image: ImageFile.ImageFile) -> bool:
-    """Ask once the first frame is taken, because Pillow looks at the second; a JPEG's others are previews."""
-    try:
-        return bool(getattr(image, "is_animated", False)) and image.format != "MPO"
-    except FOREIGN:
-        return True
-
-
-def _encode(picture: Image.Image, budget_bytes: int, *, enough_bytes: int | None) -> Encoded:
-    if picture.mode == "RGB":
-        return encoding.as_jpeg(picture, budget_bytes, enough_bytes=enough_bytes)
-    png = encoding.as_png(picture, budget_bytes)
-    if len(png.body) <= budget_bytes:
-        return png
-    return encoding.as_jpeg(on_white(picture), budget_bytes, enough_bytes=enough_bytes, encodes_before=png.encodes)
-
-
-def _write(target: Path, body: bytes) -> None:
-    try:
-        target.write_bytes(body)
-    except OSError as error:
-        target.unlink(missing_ok=True)
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise DiskFull from error
-        raise
-
-
-@contextmanager
-def _decoding(media_type: str, rules: ImageRules) -> Iterator[None]:
-    """Translate what Pillow raises; runs in a worker, where the limit and the filters are nobody else's."""
-    usual_limit = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = rules.max_pixels
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            yield
-    except FOREIGN as error:
-        raise _translate(error, media_type, rules) from error
-    finally:
-        Image.MAX_IMAGE_PIXELS = usual_limit
-
-
-def _translate(error: BaseException, media_type: str, rules: ImageRules) -> DecodeLimit | Undecodable:
-    """Say it without Pillow's own words, which may hold a path."""
-    if isinstance(error, MemoryError) or "out of memory" in str(error):
-        return DecodeLimit(limit="memory")
-    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        return DecodeLimit(limit=f"{rules.max_pixels} pixels")
-    if isinstance(error, UnidentifiedImageError):
-        return Undecodable(media_type=media_type, reason="its header is broken")
-    if "truncated" in str(error) or isinstance(error, EOFError):
-        return Undecodable(media_type=media_type, reason="it is cut short")
-    return Undecodable(media_type=media_type, reason="its data is broken")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
-from proxy.errors import TooHeavy, TypeRefused, WrongDimensions
+from proxy.errors import TooHeavy, TypeRefused
 
 
 class Kind(StrEnum):
@@ -69,8 +69,20 @@ LIMITS: Mapping[Kind, Limits] = MappingProxyType(
 STILL_STICKER = Limits(media_types=("image/webp",), aim_bytes=100_000, max_bytes=100 * 1024)
 STICKER_EDGE_PX = 512
 
-IMAGE_SOURCES = ("image/jpeg", "image/png", "image/webp", "image/gif")
-"""What can be made into an image; the first two may also go as they are."""
+MADE = frozenset({Kind.IMAGE, Kind.STICKER})
+"""What is made to fit; all else goes as it is, or not at all."""
+
+IMAGE_SOURCES = (
+    "image/jpeg",
+    "image/png",
+    "image/webp",
+    "image/gif",
+    "image/tiff",
+    "image/bmp",
+    "image/heic",
+    "image/avif",
+)
+"""What can be made into an image or a sticker; the first two may also go as images as they are."""
 
 EXTENSIONS: Mapping[str, str] = MappingProxyType(
     {
@@ -182,8 +194,8 @@ _SENTENCES: Mapping[MediaWarning, str] = MappingProxyType(
 class ImageRules:
     """What we want of an image beyond WhatsApp's own limits.
 
-    Over `heavy_bytes`, or `heavy_edge_px` on its long side, it is made to fit both; over `max_pixels` it is not
-    decoded at all.
+    Over `heavy_bytes`, or `heavy_edge_px` on its long side, it is made to fit both, but one that is more than 2.5 times
+    as long as it is wide stays longer, so that it can be read; over `max_pixels` it is not decoded at all.
     """
 
     heavy_bytes: int = 1_000_000
@@ -275,18 +287,5 @@ def judge_channels(channels: int) -> None:
         raise TypeRefused(kind=Kind.AUDIO.value, media_type=f"{channels}-channel {OPUS}", accepted=accepted)
 
 
-def judge_sticker(width: int, height: int, size_bytes: int, *, animated: bool) -> tuple[MediaWarning, ...]:
-    """Hold a WebP to the limits of a sticker, still or animated.
-
-    Raises:
-        WrongDimensions: it is not 512x512.
-        TooHeavy: it is over 100 KB still, or 500 KB animated.
-    """
-    if (width, height) != (STICKER_EDGE_PX, STICKER_EDGE_PX):
-        raise WrongDimensions(
-            kind=Kind.STICKER.value,
-            width=width,
-            height=height,
-            required=f"{STICKER_EDGE_PX}x{STICKER_EDGE_PX}",
-        )
-    return judge_size(Kind.STICKER, size_bytes, LIMITS[Kind.STICKER] if animated else STILL_STICKER)
+def sticker_limits(*, animated: bool) -> Limits:
+    return LIMITS[Kind.STICKER] if animated else STILL_STICKER

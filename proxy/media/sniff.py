@@ -39,7 +39,7 @@ _PATTERNS: Final = (
     (re.compile(rb"RIFF.{4}AVI ", re.DOTALL), "video/x-msvideo"),
     (re.compile(rb"\x1a\x45\xdf\xa3.{0,60}webm", re.DOTALL), "video/webm"),
     (re.compile(rb"\x1a\x45\xdf\xa3"), "video/x-matroska"),
-    (re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x6c\x7c]\0\0\0", re.DOTALL), "image/bmp"),
+    (re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0", re.DOTALL), "image/bmp"),
     (re.compile(rb"MZ.{0,62}\0", re.DOTALL), "application/vnd.microsoft.portable-executable"),
     (re.compile(rb"#![ \t]*/"), "text/x-script"),
     (re.compile(rb"(?:\xef\xbb\xbf)?[\t\n\x0c\r ]*%PDF-"), "application/pdf"),

@@ -36,7 +36,7 @@ MB: Final = 1_000_000
 _PRELOADED: Final = [
     "proxy.media.checker",
     "pebble.pool.process",
-    *(f"PIL.{name}ImagePlugin" for name in ("Gif", "Jpeg", "Mpo", "Png", "WebP")),
+    "PIL.MpoImagePlugin",
 ]
 _CRASHES: Final = frozenset(
     {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGTRAP, signal.SIGSYS}

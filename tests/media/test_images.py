@@ -3,78 +3,25 @@
 import errno
 import pickle
 import struct
-import zlib
-from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from random import Random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import ExifTags, Image, ImageChops, ImageCms, ImageDraw, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageChops, ImageCms, ImageOps, UnidentifiedImageError
 
 from proxy.errors import DecodeLimit, DiskFull, RefusedMedium, TooHeavy, TooManyPixels, TypeRefused, Undecodable
-from proxy.media import images
-from proxy.media.images import FOREIGN, fit_image, image_recipe
+from proxy.media import encoding, images
+from proxy.media.images import fit_image, image_recipe
 from proxy.media.kinds import AsIs, ImageRules, Made, MediaWarning
-from proxy.media.sniff import sniff
+from proxy.media.opening import FOREIGN
+from tests.media.conftest import Fit
+from tests.media.pictures import delivered, distance, half_transparent, noise, png, saved, scene
 
 RULES = ImageRules()
 SMALL_EDGE = replace(RULES, heavy_edge_px=64)
-Fit = Callable[..., AsIs | Made]
-
-
-@pytest.fixture
-def fit(tmp_path: Path) -> Fit:
-    def run(data: bytes, rules: ImageRules = RULES) -> AsIs | Made:
-        source = tmp_path / "source"
-        source.write_bytes(data)
-        return fit_image(source, tmp_path / "target", sniff(BytesIO(data), len(data)), rules)
-
-    return run
-
-
-@pytest.fixture
-def target(tmp_path: Path) -> Path:
-    return tmp_path / "target"
-
-
-def saved(image: Image.Image, form: str, **options: object) -> bytes:
-    out = BytesIO()
-    image.save(out, form, **options)
-    return out.getvalue()
-
-
-def scene(mode: str = "RGB", size: tuple[int, int] = (96, 72)) -> Image.Image:
-    """Draw four quarters of different colours, so that turns and colours show."""
-    image = Image.new("RGB", size, (200, 40, 40))
-    draw = ImageDraw.Draw(image)
-    draw.rectangle((size[0] // 2, 0, size[0], size[1] // 2), fill=(40, 160, 60))
-    draw.rectangle((0, size[1] // 2, size[0] // 2, size[1]), fill=(50, 60, 180))
-    draw.rectangle((size[0] // 2, size[1] // 2, size[0], size[1]), fill=(230, 220, 200))
-    return image if mode == "RGB" else image.convert(mode, palette=Image.Palette.ADAPTIVE)
-
-
-def noise(size: tuple[int, int], mode: str = "RGB", seed: int = 1) -> Image.Image:
-    bands = len(Image.new(mode, (1, 1)).getbands())
-    return Image.frombytes(mode, size, Random(seed).randbytes(size[0] * size[1] * bands))  # noqa: S311 - pixels
-
-
-def distance(one: Image.Image, other: Image.Image) -> float:
-    """Measure the mean difference per channel, 0 to 255."""
-    assert one.size == other.size
-    counts = ImageChops.difference(one.convert("RGB"), other.convert("RGB")).convert("L").histogram()
-    return sum(value * count for value, count in enumerate(counts)) / sum(counts)
-
-
-def delivered(path: Path) -> ImageFile.ImageFile:
-    with Image.open(path) as image:
-        image.load()
-        return image
-
-
 # --- as it is -------------------------------------------------------------------------------------------------------
 
 
@@ -108,12 +55,17 @@ def test_a_picture_between_both_readings_of_mb_goes_with_a_warning(fit: Fit) -> 
     assert fit(data, rules).warnings == (MediaWarning.SIZE_UNCONFIRMED,)
 
 
-def test_a_long_flat_picture_that_would_only_grow_goes_as_it_is(fit: Fit, target: Path) -> None:
-    drawing = Image.new("RGB", (100, 75), "white")
-    data = saved(drawing, "PNG", optimize=True)
+def test_a_picture_that_would_only_grow_goes_as_it_is(fit: Fit, target: Path) -> None:
+    data = saved(noise((66, 50)), "JPEG", quality=15, optimize=True)
     verdict = fit(data, SMALL_EDGE)
     assert isinstance(verdict, AsIs)
     assert verdict.size_bytes == len(data)
+    assert not target.exists()
+
+
+def test_a_long_picture_is_heavy_only_where_it_would_be_scaled(fit: Fit, target: Path) -> None:
+    data = saved(scene(size=(60, 150)), "PNG")
+    assert isinstance(fit(data, replace(RULES, heavy_edge_px=120)), AsIs)
     assert not target.exists()
 
 
@@ -122,28 +74,16 @@ def test_what_is_over_the_budget_is_made_even_where_the_usual_quality_would_only
     verdict = fit(data, replace(RULES, heavy_bytes=len(data) - 1))
     assert isinstance(verdict, Made)
     assert target.stat().st_size < len(data)
-    assert verdict.encodes > 1
 
 
 def test_what_would_only_grow_is_made_nevertheless_when_the_source_is_unacceptable(fit: Fit) -> None:
-    data = saved(Image.new("P", (400, 300)), "PNG", optimize=True)
-    verdict = fit(data, SMALL_EDGE)
+    data = saved(noise((60, 40), "L").convert("1"), "PNG", optimize=True)
+    verdict = fit(data)
     assert isinstance(verdict, Made)
     assert verdict.size_bytes > len(data)
 
 
 # --- modes and colours ----------------------------------------------------------------------------------------------
-
-
-def png(size: tuple[int, int], depth: int, colour_type: int, rows: bytes) -> bytes:
-    """Write a PNG of a depth and colour type that Pillow would not write."""
-
-    def chunk(name: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-
-    header = struct.pack(">IIBBBBB", *size, depth, colour_type, 0, 0, 0)
-    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + body
 
 
 def sixteen_bit_png(colour_type: int, *pixel: int) -> bytes:
@@ -172,7 +112,7 @@ def test_every_other_mode_becomes_eight_bit_rgb_of_the_same_colours(
     verdict = fit(saved(image, form))
     assert isinstance(verdict, Made)
     made = delivered(target)
-    assert (made.format, made.mode) == ("JPEG", "RGB"), "nothing shows through"
+    assert made.mode == "RGB", "nothing shows through"
     assert distance(made, image) < (14 if mode == "1" else 4)
 
 
@@ -190,14 +130,8 @@ def test_every_other_mode_becomes_eight_bit_rgb_of_the_same_colours(
 def test_sixteen_bits_become_eight(fit: Fit, target: Path, data: bytes, colour: tuple[int, int, int]) -> None:
     verdict = fit(data)
     assert isinstance(verdict, Made)
-    assert verdict.steps == ("brought to 8-bit RGB", "saved as JPEG")
+    assert verdict.steps == ("brought to 8-bit RGB", "saved as PNG")
     assert distance(delivered(target), Image.new("RGB", (8, 8), colour)) <= 2
-
-
-def half_transparent(mode: str) -> Image.Image:
-    image = scene("RGBA")
-    image.putalpha(Image.linear_gradient("L").resize(image.size))
-    return image.convert(mode)
 
 
 @pytest.mark.parametrize(("form", "mode"), [("WEBP", "RGBA"), ("PNG", "LA")])
@@ -205,7 +139,7 @@ def test_real_transparency_is_kept_in_a_png(fit: Fit, target: Path, form: str, m
     image = half_transparent(mode)
     verdict = fit(saved(image, form, **({"lossless": True, "exact": True} if form == "WEBP" else {})))
     assert isinstance(verdict, Made)
-    assert (verdict.media_type, verdict.quality, verdict.encodes) == ("image/png", None, 2)
+    assert (verdict.media_type, verdict.quality) == ("image/png", None)
     made = delivered(target)
     assert made.mode == "RGBA"
     assert distance(made.getchannel("A"), image.getchannel("A")) < 1
@@ -363,11 +297,11 @@ def test_nothing_of_the_metadata_is_left(fit: Fit, target: Path, form: str) -> N
 def test_a_heavy_picture_is_scaled_with_its_shape_kept(fit: Fit) -> None:
     verdict = fit(saved(scene(size=(3000, 1200)), "JPEG", quality=100, subsampling=0))
     assert isinstance(verdict, Made)
-    assert (verdict.width, verdict.height, verdict.encodes, verdict.quality) == (2560, 1024, 1, 82)
+    assert (verdict.width, verdict.height) == (2560, 1024)
     assert (verdict.source_width, verdict.source_height) == (3000, 1200)
 
 
-@pytest.mark.parametrize("share", [0.95, 0.8, 0.65, 0.5])
+@pytest.mark.parametrize("share", [0.95, 0.8, 0.65])
 def test_quality_is_lowered_before_pixels_are(fit: Fit, target: Path, share: float) -> None:
     smooth = noise((80, 60)).resize((800, 600), Image.Resampling.BICUBIC)
     grain = noise((800, 600), "L", seed=2).point(lambda value: value // 9)
@@ -433,7 +367,7 @@ def test_what_is_delivered_fits_or_is_refused(  # noqa: PLR0913 - the dimensions
     made = delivered(target)
     assert target.stat().st_size == verdict.size_bytes <= budget
     assert made.size == (verdict.width, verdict.height)
-    assert max(made.size) <= edge
+    assert (made.width, made.height) <= encoding.fit(size, edge)
     assert made.mode in {"RGB", "RGBA"}
     assert made.get_format_mimetype() == verdict.media_type
 
@@ -515,11 +449,11 @@ def test_only_a_header_is_refused(fit: Fit, form: str) -> None:
             fit(saved(scene(), form)[:keep])
 
 
-@pytest.mark.parametrize("media_type", ["image/heic", "image/svg+xml", "application/octet-stream", "text/plain"])
+@pytest.mark.parametrize("media_type", ["image/jp2", "image/svg+xml", "application/octet-stream", "text/plain"])
 def test_other_types_are_not_opened(tmp_path: Path, media_type: str) -> None:
     source = tmp_path / "source"
     source.write_bytes(b"<svg/>")
-    with pytest.raises(TypeRefused, match="image/jpeg, image/png, image/webp, image/gif"):
+    with pytest.raises(TypeRefused, match="image/gif, image/tiff, image/bmp, image/heic, image/avif"):
         fit_image(source, tmp_path / "target", media_type, RULES)
 
 
@@ -601,6 +535,13 @@ def test_the_recipe_changes_with_the_rules(rules: ImageRules) -> None:
 def test_the_recipe_changes_with_the_codecs(monkeypatch: pytest.MonkeyPatch) -> None:
     before = image_recipe.__wrapped__(RULES)
     monkeypatch.setattr("PIL.features.version", lambda feature: f"another {feature}")
+    assert image_recipe.__wrapped__(RULES) != before
+
+
+@pytest.mark.parametrize("library", ["pillow_heif.libheif_version", "PIL.AvifImagePlugin.get_codec_version"])
+def test_the_recipe_changes_with_the_libraries_of_heic_and_avif(monkeypatch: pytest.MonkeyPatch, library: str) -> None:
+    before = image_recipe.__wrapped__(RULES)
+    monkeypatch.setattr(library, lambda *_: "another")
     assert image_recipe.__wrapped__(RULES) != before
 
 

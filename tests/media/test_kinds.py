@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.errors import TooHeavy, TypeRefused, WrongDimensions
+from proxy.errors import TooHeavy, TypeRefused
 from proxy.media import kinds
 from proxy.media.kinds import LIMITS, OPUS, STILL_STICKER, Kind, MediaWarning
 
@@ -82,34 +82,6 @@ def test_aims_are_the_decimal_megabytes_and_limits_the_binary_ones() -> None:
         assert limits.aim_bytes % 1000 == 0
         assert limits.max_bytes % 1024 == 0
         assert 1.02 < limits.max_bytes / limits.aim_bytes < 1.05
-
-
-@pytest.mark.parametrize(
-    ("size_bytes", "animated", "warnings"),
-    [
-        (100_000, False, ()),
-        (100_001, False, UNCONFIRMED_SIZE),
-        (102_400, False, UNCONFIRMED_SIZE),
-        (102_401, True, ()),
-        (500_001, True, UNCONFIRMED_SIZE),
-    ],
-)
-def test_sticker_sizes_differ_for_still_and_animated(
-    size_bytes: int, *, animated: bool, warnings: tuple[MediaWarning, ...]
-) -> None:
-    assert kinds.judge_sticker(512, 512, size_bytes, animated=animated) == warnings
-
-
-@pytest.mark.parametrize(("size_bytes", "animated"), [(102_401, False), (512_001, True)])
-def test_sticker_over_its_limit_is_refused(size_bytes: int, *, animated: bool) -> None:
-    with pytest.raises(TooHeavy):
-        kinds.judge_sticker(512, 512, size_bytes, animated=animated)
-
-
-@pytest.mark.parametrize(("width", "height"), [(511, 512), (512, 513), (1, 1)])
-def test_sticker_of_other_dimensions_is_refused(width: int, height: int) -> None:
-    with pytest.raises(WrongDimensions, match="512x512"):
-        kinds.judge_sticker(width, height, 1, animated=False)
 
 
 def test_only_mono_opus_passes() -> None:

@@ -19,6 +19,7 @@ from proxy.locks import hold_one
 from proxy.media.checker import check
 from proxy.media.kinds import ImageRules, Kind, Made, Rules
 from proxy.media.workers import Workers
+from tests.media.pictures import png
 
 MB = 1_000_000
 
@@ -115,7 +116,7 @@ def test_a_picture_that_wants_too_much_memory_is_refused(workers: Workers, tmp_p
     if not workers.memory_is_limited:
         pytest.skip("this system does not enforce RLIMIT_AS")
     source = tmp_path / "source"
-    Image.new("P", (9_500, 9_500)).save(source, "PNG", compress_level=1)
+    source.write_bytes(png((9_500, 9_500), 8, 2, b""))
     with pytest.raises(DecodeLimit, match="memory"):
         asyncio.run(workers.run(check, Kind.IMAGE, source, tmp_path / "target", Rules()))
 
