@@ -21,7 +21,7 @@ def photo(tmp_path: Path, light_jpeg: bytes) -> str:
 def test_help_lists_the_commands(medialink: Command) -> None:
     shown = medialink("--help")
     assert shown.returncode == 0
-    for name in ("serve", "put", "link", "check", "send", "sandbox", "demo", "settings", "health"):
+    for name in ("serve", "put", "link", "check", "send", "sandbox", "demo", "settings", "health", "prepare", "warm"):
         assert name in shown.stdout
 
 

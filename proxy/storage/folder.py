@@ -17,8 +17,19 @@ from uuid import uuid4
 from proxy.errors import DiskFull, Malformed, MedialinkError, NotFound, SourceReplaced, StoreAway, TooLarge
 from proxy.storage.arrival import Arrival, arriving
 from proxy.storage.hashes import Memo, read_hashed
-from proxy.storage.store import RESERVED_PREFIX, Key, Progress, Source, check_key, check_reserved, unheard
+from proxy.storage.store import (
+    RESERVED_PREFIX,
+    Key,
+    Pages,
+    Progress,
+    Source,
+    check_key,
+    check_prefix,
+    check_reserved,
+    unheard,
+)
 from proxy.storage.threads import Threads
+from proxy.storage.walk import pages
 
 THREADS = 4
 STALE_AFTER_NS = 3600 * 10**9
@@ -68,6 +79,12 @@ class FolderStore:
 
     async def names(self, folder: Key, *, max_names: int) -> frozenset[str]:
         return await self._threads.run(partial(self._names, folder, max_names))
+
+    async def keys(self, prefix: str) -> Pages:
+        check_prefix(prefix)
+        found = pages(prefix, self._there)
+        while page := await self._threads.run(lambda: next(found, None)):
+            yield page
 
     async def delete(self, key: Key) -> None:
         await self._threads.run(partial(self._delete, key))
@@ -134,12 +151,7 @@ class FolderStore:
 
     def _names(self, folder: Key, max_names: int) -> frozenset[str]:
         check_reserved(folder)
-        with (
-            suppress(NotFound),
-            _translated(_NO_FILE, NotFound()),
-            self._folder(folder.split("/")) as opened,
-            os.scandir(opened) as entries,
-        ):
+        with suppress(NotFound), self._there(folder.split("/")) as opened, os.scandir(opened) as entries:
             files = (entry.name for entry in entries if entry.is_file(follow_symlinks=False))
             return frozenset(islice(files, max_names))
         return frozenset()
@@ -147,7 +159,7 @@ class FolderStore:
     def _delete(self, key: Key) -> None:
         check_reserved(key)
         *folders, name = key.split("/")
-        with suppress(NotFound), _translated(_NO_FILE, NotFound()), self._folder(folders) as folder:
+        with suppress(NotFound), self._there(folders) as folder:
             os.unlink(name, dir_fd=folder)
             os.fsync(folder)
 
@@ -190,6 +202,12 @@ class FolderStore:
             finally:
                 with suppress(FileNotFoundError):
                     os.unlink(draft, dir_fd=drafts)
+
+    @contextmanager
+    def _there(self, segments: Sequence[str]) -> Iterator[int]:
+        """Open a folder that may be missing, and take what goes from it meanwhile for missing, too."""
+        with _translated(_NO_FILE, NotFound()), self._folder(segments) as folder:
+            yield folder
 
     @contextmanager
     def _folder(self, segments: Sequence[str], *, make: bool = False) -> Iterator[int]:

@@ -1,10 +1,11 @@
 """Any store, with its calls measured."""
 
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from proxy.storage.store import Key, Progress, Source, Store, unheard
+from proxy.storage.store import Key, Pages, Progress, Source, Store, unheard
 from proxy.telemetry.metrics import store_call
 
 
@@ -35,6 +36,16 @@ class Metered:
     async def names(self, folder: Key, *, max_names: int) -> frozenset[str]:
         with store_call("names"):
             return await self.store.names(folder, max_names=max_names)
+
+    async def keys(self, prefix: str) -> Pages:
+        """Measure each page: between two of them it is the caller who takes time."""
+        async with aclosing(self.store.keys(prefix)) as pages:
+            while True:
+                with store_call("keys"):
+                    page = await anext(pages, None)
+                if page is None:
+                    return
+                yield page
 
     async def delete(self, key: Key) -> None:
         with store_call("delete"):

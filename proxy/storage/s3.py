@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import aclosing, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -20,14 +20,18 @@ from proxy.storage.client import open_client
 from proxy.storage.digests import Digest, check_digest, digest_told, gives_md5_etags, metadata_of
 from proxy.storage.foreign import code_of, status_of, translated
 from proxy.storage.hedge import Hedges
+from proxy.storage.listing import PAGE_LIMIT_S, Ask, first_names, pages, read_page
 from proxy.storage.parts import Parts
 from proxy.storage.store import (
     MAX_KEY_BYTES,
     Key,
+    Pages,
     Progress,
     Source,
     check_key,
+    check_prefix,
     check_reserved,
+    is_reserved,
     reserved_key,
     unheard,
 )
@@ -35,7 +39,7 @@ from proxy.storage.threads import Threads
 from proxy.storage.versioning import NO_VERSIONS, keeps_versions
 
 if TYPE_CHECKING:
-    from types_boto3_s3.type_defs import GetObjectRequestTypeDef, ListObjectsV2RequestTypeDef
+    from types_boto3_s3.type_defs import GetObjectRequestTypeDef
 
 PROBE = reserved_key("probe/if-none-match")
 LOOK_LIMIT_S = 5.0
@@ -116,11 +120,16 @@ class S3Store:
 
     async def names(self, folder: Key, *, max_names: int) -> frozenset[str]:
         check_reserved(folder)
-        names, token = await self._look(partial(self._page, f"{self._name(folder)}/", ""))
-        while token and len(names) < max_names:
-            page, token = await self._look(partial(self._page, f"{self._name(folder)}/", token))
-            names += page
-        return frozenset(names[:max_names])
+        place = f"{self._name(folder)}/"
+        names = await first_names(self._listed(place, LOOK_LIMIT_S, delimiter="/"), max_names)
+        return frozenset(name.removeprefix(place) for name in names)
+
+    async def keys(self, prefix: str) -> Pages:
+        check_prefix(prefix)
+        async with aclosing(pages(self._listed(self._prefix + prefix, PAGE_LIMIT_S))) as found:
+            async for page in found:
+                names = [name.removeprefix(self._prefix) for name in page]
+                yield [name for name in names if not name.endswith("/") and not is_reserved(name)]
 
     async def delete(self, key: Key) -> None:
         check_reserved(key)
@@ -140,8 +149,8 @@ class S3Store:
         await self._looks.close()
         self._client.close()
 
-    async def _look(self, work: Callable[[], T]) -> T:
-        async with _limit(min(LOOK_LIMIT_S, self._timeout_s)):
+    async def _look(self, work: Callable[[], T], limit_s: float = LOOK_LIMIT_S) -> T:
+        async with _limit(min(limit_s, self._timeout_s)):
             return await self._looks.run(work)
 
     async def _write(self, work: Callable[[], T]) -> T:
@@ -222,15 +231,9 @@ class S3Store:
             raise
         return True
 
-    def _page(self, prefix: str, token: str) -> tuple[list[str], str]:
-        """List some names under a prefix, and give the token of the next page; it is empty after the last."""
-        with translated():
-            wanted: ListObjectsV2RequestTypeDef = {"Bucket": self._bucket, "Prefix": prefix, "Delimiter": "/"}
-            if token:
-                wanted["ContinuationToken"] = token
-            answer = self._client.list_objects_v2(**wanted)
-            names = [entry["Key"].removeprefix(prefix) for entry in answer.get("Contents", [])]
-            return names, answer["NextContinuationToken"] if answer["IsTruncated"] else ""
+    def _listed(self, prefix: str, limit_s: float, *, delimiter: str = "") -> Ask:
+        page = partial(read_page, self._client, self._bucket, prefix, delimiter=delimiter)
+        return lambda token: self._look(partial(page, token), limit_s)
 
     def _delete(self, key: Key) -> None:
         with translated():

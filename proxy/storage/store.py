@@ -1,7 +1,7 @@
 """What a store is: the protocol that every door to one keeps, and the values that pass through it."""
 
 import unicodedata
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -56,6 +56,22 @@ def check_key(key: Key) -> None:
     parse_key(key.removeprefix(RESERVED_PREFIX))
 
 
+def check_prefix(prefix: str, *, field: str = "prefix") -> None:
+    """Look at what keys are to begin with; the empty prefix is that of all.
+
+    Raises:
+        Malformed: `parse_key` takes no key that begins so.
+    """
+    problem = _problem_of(f"{prefix}x")
+    if problem is not None and _problem_of(prefix) is not None:
+        raise Malformed(field=field, problem=problem)
+
+
+def is_reserved(name: str) -> bool:
+    """Tell what is ours from media, among names as a store lists them."""
+    return name.partition("/")[0].casefold() == RESERVED_PREFIX.rstrip("/")
+
+
 def _problem_of(text: str) -> str | None:
     segments = text.split("/")
     sizes = [len(segment.encode(errors="surrogatepass")) for segment in segments]
@@ -73,7 +89,7 @@ def _problem_of(text: str) -> str | None:
         (max(sizes) > MAX_SEGMENT_BYTES, f"must not have a segment of more than {MAX_SEGMENT_BYTES} bytes"),
         ("\\" in text or "Cc" in categories, "must not hold a backslash or a control character"),
         (
-            segments[0].casefold() == RESERVED_PREFIX.rstrip("/"),
+            is_reserved(text),
             f"must not lie under {RESERVED_PREFIX}, which is ours",
         ),
     )
@@ -97,6 +113,9 @@ class Source:
 
 Progress = Callable[[Source, int], None]
 """Hears of a body that arrives: what it is, and how many of its bytes lie whole from the start of the file."""
+
+Pages = AsyncGenerator[list[str], None]
+"""Names as the store has them, some at a time."""
 
 
 def unheard(_source: Source, _arrived_bytes: int) -> None:
@@ -144,6 +163,17 @@ class Store(Protocol):
 
         Raises:
             Malformed: it does not lie under the reserved prefix.
+        """
+
+    def keys(self, prefix: str) -> Pages:
+        """Name all media that begin with `prefix`, in any order, a page at a time; a page may be empty.
+
+        What is ours is left out, and so are markers of empty folders. What others put there need not be a key: parse
+        it. A first page that does not come is told at once; where the store can be asked for a later one again, it is,
+        for a while.
+
+        Raises:
+            Malformed: no key can begin so.
         """
 
     async def delete(self, key: Key) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from proxy.storage.store import RESERVED_PREFIX, Key, Progress, Source, Store, unheard
+from proxy.storage.store import RESERVED_PREFIX, Key, Pages, Progress, Source, Store, unheard
 from proxy.telemetry.traces import Attributes, Traces
 
 
@@ -45,6 +45,9 @@ class TracedStore:
     async def names(self, folder: Key, *, max_names: int) -> frozenset[str]:
         with self.traces.step("store names", _about("names", folder), remote=self.remote):
             return await self.store.names(folder, max_names=max_names)
+
+    def keys(self, prefix: str) -> Pages:
+        return self.store.keys(prefix)
 
     async def delete(self, key: Key) -> None:
         with self.traces.step("store delete", _about("delete", key), remote=self.remote):

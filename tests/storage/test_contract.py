@@ -4,14 +4,14 @@ import asyncio
 import os
 import sys
 from asyncio import run
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
 from proxy.errors import DiskFull, Malformed, NotFound, SourceReplaced, StoreAway, TooLarge
 from proxy.storage.parts import PART_BYTES
-from proxy.storage.s3 import S3Store
 from proxy.storage.store import Key, Source, Store, parse_key, reserved_key
 from tests.storage.bodies import MIB, body_of, fetch, take
 
@@ -37,6 +37,13 @@ AWKWARD = {
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let some MiB be many parts."""
     monkeypatch.setattr("proxy.storage.parts.PART_BYTES", MIB // 4)
+
+
+@pytest.fixture
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let some names be many pages: one is 1,000 names, too many to put."""
+    monkeypatch.setattr("proxy.storage.listing.PAGE_NAMES", 2)
+    monkeypatch.setattr("proxy.storage.walk.PAGE_NAMES", 2)
 
 
 def test_what_is_put_is_found_and_fetched(store: Store, file_of: Callable[[bytes], Path], into: Path) -> None:
@@ -319,12 +326,8 @@ def test_what_lies_in_a_folder_of_our_own_is_listed_until_it_is_deleted(
         run(store.find(reserved_key("list/a")))
 
 
-def test_a_list_is_read_over_its_pages_up_to_its_bound(
-    store: Store, file_of: Callable[[bytes], Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if isinstance(store, S3Store):
-        whole = store._client.list_objects_v2  # noqa: SLF001 - a page is 1,000 names: too many to put
-        monkeypatch.setattr(store._client, "list_objects_v2", lambda **given: whole(MaxKeys=2, **given))  # noqa: SLF001
+@pytest.mark.usefixtures("small_pages")
+def test_a_list_is_read_over_its_pages_up_to_its_bound(store: Store, file_of: Callable[[bytes], Path]) -> None:
     names = {f"name-{number}" for number in range(7)}
     for name in names:
         run(store.put(reserved_key(f"list/{name}"), file_of(b"one"), media_type=JPEG))
@@ -334,7 +337,83 @@ def test_a_list_is_read_over_its_pages_up_to_its_bound(
     assert some < names
 
 
-def test_media_are_neither_listed_nor_deleted(store: Store, file_of: Callable[[bytes], Path]) -> None:
+def put_all(store: Store, keys: Iterable[str], body: Path) -> None:
+    async def work() -> None:
+        for key in keys:
+            await store.put(Key(key), body, media_type=JPEG)
+
+    run(work())
+
+
+def pages_of(store: Store, prefix: str) -> list[list[str]]:
+    async def work() -> list[list[str]]:
+        return [page async for page in store.keys(prefix)]
+
+    return run(work())
+
+
+def keys_of(store: Store, prefix: str) -> list[str]:
+    return sorted(name for page in pages_of(store, prefix) for name in page)
+
+
+@pytest.mark.parametrize("prefix", ["", "a", "a/", "a/b", "a/b/", "a/b/c d", "b/a/b.jpg", "a/x", "x/", "z.jpg/", "a/."])
+def test_the_keys_that_begin_so_are_named_and_no_others(
+    store: Store, file_of: Callable[[bytes], Path], prefix: str
+) -> None:
+    keys = ["a/.b/c.jpg", "a/b.jpg", "a/b/c d+%.jpg", "a/b/фото/写真.jpg", "ab.jpg", "b/a/b.jpg", "z.jpg"]
+    put_all(store, keys, file_of(b"one"))
+    assert keys_of(store, prefix) == sorted(key for key in keys if key.startswith(prefix))
+
+
+def test_a_store_without_media_names_no_keys(store: Store) -> None:
+    assert keys_of(store, "") == keys_of(store, "a/") == []
+
+
+def test_awkward_keys_are_named_as_they_are(store: Store, file_of: Callable[[bytes], Path]) -> None:
+    keys = sorted(AWKWARD.values())
+    put_all(store, keys, file_of(b"one"))
+    assert keys_of(store, "") == keys
+    for key in keys:
+        assert keys_of(store, key) == [key]
+        assert key in keys_of(store, key[:-1])
+
+
+def test_what_is_ours_is_not_among_the_keys(store: Store, file_of: Callable[[bytes], Path]) -> None:
+    ours = (".medialink/renditions/0123/body", ".medialink/list/a")
+    put_all(store, ("a.jpg", ".medialinks/b.jpg", "c/.medialink/d.jpg", *ours), file_of(b"one"))
+    assert keys_of(store, "") == [".medialinks/b.jpg", "a.jpg", "c/.medialink/d.jpg"]
+    assert keys_of(store, ".medi") == keys_of(store, ".medialink") == [".medialinks/b.jpg"]
+
+
+@pytest.mark.usefixtures("small_pages")
+def test_keys_come_in_pages_whole_and_once(store: Store, file_of: Callable[[bytes], Path]) -> None:
+    keys = sorted([f"p/{number}.jpg" for number in range(5)] + [f"p/{number}/{number}.jpg" for number in range(4)])
+    put_all(store, [*keys, "q.jpg", ".medialink/p"], file_of(b"one"))
+    pages = pages_of(store, "p/")
+    assert [len(page) for page in pages] == [2, 2, 2, 2, 1]
+    assert sorted(name for page in pages for name in page) == keys
+    assert keys_of(store, "") == [*keys, "q.jpg"]
+
+
+@pytest.mark.usefixtures("small_pages")
+def test_a_list_may_be_given_up_after_any_page(store: Store, file_of: Callable[[bytes], Path]) -> None:
+    put_all(store, [f"{number}.jpg" for number in range(5)], file_of(b"one"))
+
+    async def first() -> list[str]:
+        async with aclosing(store.keys("")) as pages:
+            return await anext(pages)
+
+    assert len(run(first())) == 2
+    assert len(keys_of(store, "")) == 5
+
+
+@pytest.mark.parametrize("prefix", ["/", "../", "a/../", "a//", ".medialink/", ".MEDIALINK/a", "a\\", "a\n", "\udcff"])
+def test_a_prefix_that_no_key_can_have_is_refused(store: Store, prefix: str) -> None:
+    with pytest.raises(Malformed):
+        keys_of(store, prefix)
+
+
+def test_the_doors_to_our_own_do_not_open_for_media(store: Store, file_of: Callable[[bytes], Path]) -> None:
     run(store.put(KEY, file_of(b"one"), media_type=JPEG))
     for text in (KEY, "folder", ".medialink", ".medialink/../folder/photo.jpg", ".MEDIALINK/a"):
         with pytest.raises(Malformed):

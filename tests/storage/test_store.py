@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.errors import Malformed
-from proxy.storage.store import MAX_KEY_BYTES, check_key, parse_key, reserved_key
+from proxy.storage.store import MAX_KEY_BYTES, check_key, check_prefix, parse_key, reserved_key
 
 GOOD = {
     "plain": "a",
@@ -91,3 +91,18 @@ def test_our_own_keys_pass_the_door_and_not_the_wall() -> None:
 def test_a_key_of_our_own_may_not_climb_either(name: str) -> None:
     with pytest.raises(Malformed):
         check_key(reserved_key(name))
+
+
+@pytest.mark.parametrize("key", GOOD.values(), ids=GOOD.keys())
+def test_whatever_a_good_key_begins_with_is_a_good_prefix(key: str) -> None:
+    for end in range(len(key) + 1):
+        check_prefix(key[:end])
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["/", "//", "a//", "./", "../", "a/../", ".medialink/", ".MediaLink/x", "a\\b", "a\n", "x" * 256, "x" * 256 + "/"],
+)
+def test_a_prefix_of_no_key_is_refused_with_a_reason(prefix: str) -> None:
+    with pytest.raises(Malformed, match=r"^PREFIX: must"):
+        check_prefix(prefix, field="PREFIX")

@@ -1,0 +1,33 @@
+"""The commands. Each opens what it needs, asks one journey, shows the answer, and ends in an exit code."""
+
+import typer
+
+from proxy.cli import ahead, media, sending, services
+from proxy.takedown import takedown
+
+app = typer.Typer(
+    help="Links that WhatsApp can always fetch.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (
+    services.serve,
+    media.put,
+    media.link,
+    media.check,
+    sending.send,
+    ahead.prepare,
+    ahead.warm,
+    services.sandbox,
+    services.demo,
+    takedown,
+    services.settings,
+    services.health,
+):
+    app.command()(command)
+
+
+def run() -> None:
+    """Run the command that the arguments name."""
+    app(prog_name="medialink")
