@@ -135,6 +135,15 @@ def test_another_host_finds_the_rendition_in_the_store(build: Build, heavy_jpeg:
     assert second.web.get(link).headers["cache-status"] == "medialink; hit"
 
 
+@pytest.mark.parametrize("key", ["open/a.jpg", "open/a.pdf"])
+def test_a_cold_alias_is_no_hit(build: Build, heavy_jpeg: bytes, key: str) -> None:
+    house = build(alias_prefixes="open/")
+    house.put(key, heavy_jpeg if key.endswith("jpg") else b"%PDF-1.7\n")
+    path = f"/{'image' if key.endswith('jpg') else 'document'}/{key}"
+    told = [house.web.get(path).headers["cache-status"] for _ in range(2)]
+    assert told == ["medialink; fwd=miss; stored; detail=source", "medialink; hit"]
+
+
 def test_after_a_restart_everything_is_still_there(build: Build, tmp_path: Path, heavy_jpeg: bytes) -> None:
     first = build(data_dir=tmp_path / "same")
     first.put("a.jpg", heavy_jpeg)
@@ -147,13 +156,13 @@ def test_a_made_rendition_is_upright_and_says_nothing_of_its_maker(house: "House
     exif = Image.Exif()
     exif[0x0112] = 6
     exif[0x010F] = "Camera of the test"
-    drawn = Image.new("RGB", (3000, 1000), "red")
-    drawn.paste("blue", (0, 0, 1500, 1000))
+    drawn = Image.new("RGB", (3000, 1500), "red")
+    drawn.paste("blue", (0, 0, 1500, 1500))
     out = io.BytesIO()
     drawn.save(out, "JPEG", exif=exif)
     house.put("a.jpg", out.getvalue())
     got = Image.open(io.BytesIO(house.web.get(house.link("a.jpg")).content))
-    assert got.size == (853, 2560)
+    assert got.size == (1280, 2560)
     assert not got.getexif()
     top, bottom = got.getpixel((400, 200)), got.getpixel((400, 2300))
     assert isinstance(top, tuple)

@@ -184,3 +184,8 @@ def test_health_asks_the_running_service(medialink: Command, house: "House") -> 
     away = medialink("health", "--url", "http://127.0.0.1:9")
     assert away.returncode == 3
     assert "does not answer" in away.stdout
+
+
+def test_settings_in_a_pipe_are_not_cut(medialink: Command) -> None:
+    long = f"file:///{'very-long/' * 30}end"
+    assert long in medialink("settings", STORE=long).stdout

@@ -79,7 +79,7 @@ def test_a_ledger_of_several_machines_needs_a_key_that_they_share(monkeypatch: p
 def test_a_ledger_in_postgresql_without_its_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
     (mistake,) = mistakes(monkeypatch, LEDGER_URL="postgresql://db.example/ledger", LEDGER_KEY=SECRET)
-    assert mistake == "LEDGER_URL: PostgreSQL needs the extra: pip install 'medialink[postgres]'"
+    assert mistake == "LEDGER_URL: PostgreSQL needs psycopg: pip install --require-hashes -r requirements/image.txt"
 
 
 def test_every_mistake_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

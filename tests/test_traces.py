@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PATIENCE_S = 30
+PATIENCE_S = 60
 HALF_OF_ITS_TIMEOUT_S = 5
 """The exporter waits 10 s for an answer."""
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="asks /proc for the workers")

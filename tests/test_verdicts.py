@@ -73,6 +73,19 @@ def test_a_refusal_names_its_code_the_limit_and_what_to_do(house: "House") -> No
     }
 
 
+def test_a_file_that_is_too_heavy_is_a_verdict_however_it_comes(house: "House", medialink: "Command") -> None:
+    file = house.settings.data_dir / "huge.pdf"
+    with file.open("wb") as opened:
+        opened.write(b"%PDF-1.7\n")
+        opened.truncate(100 * 2**20 + 1)
+    told = medialink("check", str(file), "--kind", "document", "--json")
+    assert told.returncode == 1
+    assert json.loads(told.stdout)["code"] == "too_heavy"
+    with file.open("rb") as body:
+        answer = house.api.post("/verdicts", params={"kind": "document"}, content=body)
+    assert (answer.status_code, answer.json()) == (200, json.loads(told.stdout))
+
+
 def in_pieces(body: bytes) -> Iterator[bytes]:
     for at in range(0, len(body), 100_000):
         yield body[at : at + 100_000]

@@ -16,6 +16,9 @@ from proxy.errors import Malformed
 from proxy.sandbox.settings import Behaviour, Caching, Order, SandboxSettings
 from proxy.settings import Settings, origin_of
 
+PIPE_COLUMNS = 1000
+"""A pipe has no width: what is cut there cannot be searched for."""
+
 
 class StoreChoice(StrEnum):
     """Where the demo keeps its media."""
@@ -121,11 +124,13 @@ def settings(
     if as_json:
         show_json(rows)
         return
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("setting", "value", "from", box=None)
+    table = Table("setting", Column("value", overflow="fold"), Column("from", overflow="fold"), box=None)
     for name, row in rows.items():
         table.add_row(name, row["value"], row["from"])
+    if not out.is_terminal:
+        out.width = PIPE_COLUMNS
     out.print(table, markup=False)
 
 

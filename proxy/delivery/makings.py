@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from proxy.delivery.verdicts import Verdict, refused_by
-from proxy.errors import Busy, RefusedMedium
+from proxy.delivery.verdicts import Refused, Verdict, refused_by
+from proxy.errors import Busy, RefusedMedium, TooHeavy
 from proxy.media.checker import check, recipe
-from proxy.media.kinds import Kind, Rules
+from proxy.media.kinds import LIMITS, MADE, Kind, Rules
 from proxy.media.workers import Workers
 from proxy.telemetry import metrics
 
@@ -25,6 +25,13 @@ class Makings:
     def recipe(self, kind: Kind) -> str:
         """Name everything of ours that decides what is made."""
         return recipe(kind, self._rules)
+
+    def refuse_by_size(self, kind: Kind, size_bytes: int) -> Refused | None:
+        """Refuse what is too heavy and would not be made lighter, before it is looked at."""
+        limit_bytes = LIMITS[kind].max_bytes
+        if kind in MADE or size_bytes <= limit_bytes:
+            return None
+        return refused_by(TooHeavy(kind=kind, size_bytes=size_bytes, limit_bytes=limit_bytes))
 
     @contextmanager
     def place(self) -> Iterator[None]:

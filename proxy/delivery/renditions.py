@@ -12,10 +12,10 @@ from proxy.delivery.cache import Cached, DiskCache, seal
 from proxy.delivery.fills import Fills, Following
 from proxy.delivery.links import Link, rendition_id
 from proxy.delivery.makings import Makings
-from proxy.delivery.verdicts import Record, Refused, Verdict, refused_by
-from proxy.errors import Busy, DiskFull, NotFound, SourceReplaced, StoreAway, TooHeavy
+from proxy.delivery.verdicts import Record, Refused, Verdict
+from proxy.errors import Busy, DiskFull, NotFound, SourceReplaced, StoreAway
 from proxy.locks import hold_one
-from proxy.media.kinds import LIMITS, MADE, AsIs, Kind, Made
+from proxy.media.kinds import AsIs, Kind, Made
 from proxy.storage.store import Key, Source, Store, reserved_key
 from proxy.telemetry import metrics
 
@@ -85,32 +85,39 @@ class Renditions:
             SourceReplaced: it was replaced meanwhile.
             Busy, StoreAway, DiskFull: ask again later.
         """
-        limits = LIMITS[kind]
-        if kind not in MADE and source.size_bytes > limits.max_bytes:
-            return refused_by(TooHeavy(kind=kind, size_bytes=source.size_bytes, limit_bytes=limits.max_bytes))
+        verdict, _ = await self.judge_and_tell(kind, source)
+        return verdict
+
+    async def judge_and_tell(self, kind: Kind, source: Source) -> tuple[Verdict, Origin]:
+        """Judge, and tell what it took: what was made a moment ago lies on the disk now, and is no hit."""
+        if refused := self._makings.refuse_by_size(kind, source.size_bytes):
+            return refused, Origin.DISK
         made_by = self._makings.recipe(kind)
         name = rendition_id(kind, source.key, source.version, made_by)
+        origin = Origin.DISK
         if passing := self._passing_refusal(name):
-            return passing
+            return passing, origin
         if (known := self._recall(name)) is None:
             self._admit()
-            await self._once(name, partial(self._find_or_make, kind, source.key, source.version, made_by))
+            origin = await self._once(name, partial(self._find_or_make, kind, source.key, source.version, made_by))
             known = self._recall(name)
         if known is not None:
-            return known.verdict
+            return known.verdict, origin
         if passing := self._passing_refusal(name):
-            return passing
+            return passing, origin
         raise Busy
 
-    async def open(self, link: Link) -> Rendition:
+    async def open(self, link: Link, origin: Origin = Origin.DISK) -> Rendition:
         """Open what a link names, or nothing else; what goes out as it is may still be coming in.
+
+        `origin` is where it came from if it lies on the disk.
 
         Raises:
             SourceReplaced: neither the rendition nor the source's version it was made of is there any more.
             RefusedMedium, Busy, StoreAway, DiskFull: it could not be made again.
         """
         name = link.rendition_id
-        if hit := self._open(link, Origin.DISK):
+        if hit := self._open(link, origin):
             return hit
         self._admit()
         if link.recipe is None:

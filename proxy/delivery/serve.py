@@ -14,7 +14,7 @@ from proxy.delivery.hits import Hits
 from proxy.delivery.links import Link, Links
 from proxy.delivery.mint import Mint
 from proxy.delivery.newest import Newest
-from proxy.delivery.renditions import Rendition, Renditions
+from proxy.delivery.renditions import Origin, Rendition, Renditions
 from proxy.delivery.rules import PrefixRules
 from proxy.delivery.takedowns import Takedowns
 from proxy.delivery.verdicts import Refused
@@ -105,15 +105,15 @@ class Serve:
 
     async def _opened(self, kind: Kind, source: Source) -> tuple[Link, Source, Rendition]:
         self.takedowns.require(source.key, source.version)
-        verdict = await self.renditions.judge(kind, source)
+        verdict, origin = await self.renditions.judge_and_tell(kind, source)
         if isinstance(verdict, Refused):
             raise verdict.error()
         link = self.mint.link_of(kind, source, verdict)
-        return link, source, await self._open(link)
+        return link, source, await self._open(link, origin)
 
-    async def _open(self, link: Link) -> Rendition:
+    async def _open(self, link: Link, origin: Origin = Origin.DISK) -> Rendition:
         """Open what a link names, unless it was taken down while that took its time."""
-        rendition = await self.renditions.open(link)
+        rendition = await self.renditions.open(link, origin)
         try:
             self.takedowns.require(link.key, link.version)
         except TakenDown:

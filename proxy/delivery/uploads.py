@@ -28,12 +28,17 @@ class Uploads:
             TooLarge: it is over what is taken in.
             Busy, DiskFull: ask again later.
         """
-        self._require((await asyncio.to_thread(file.stat)).st_size)
+        size_bytes = (await asyncio.to_thread(file.stat)).st_size
+        if refused := self.makings.refuse_by_size(kind, size_bytes):
+            return refused
+        self._require(size_bytes)
         with self.makings.place(), self.cache.draft() as target:
             return await self.makings.make(kind, file, target)
 
     async def judge(self, kind: Kind, body: AsyncIterator[bytes], announced_bytes: int = 0) -> Verdict:
         """Take a body in and judge it; raises what `judge_file` raises."""
+        if refused := self.makings.refuse_by_size(kind, announced_bytes):
+            return refused
         self._require(announced_bytes)
         self.admit()
         with self.makings.place(), self.cache.draft() as source, self.cache.draft() as target:

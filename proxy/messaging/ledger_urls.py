@@ -4,7 +4,8 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 FORMS = "must be sqlite:///path or postgresql://user:password@host/database"
-MISSING_EXTRA = "PostgreSQL needs the extra: pip install 'medialink[postgres]'"
+MISSING_EXTRA = "PostgreSQL needs psycopg: pip install --require-hashes -r requirements/image.txt"
+"""By the lock, not by name: `medialink` on PyPI is somebody else's."""
 _POSTGRESQL = frozenset({"postgresql", "postgresql+psycopg", "postgres"})
 _SECRETS = frozenset({"password", "sslpassword"})
 """libpq's parameters that nobody else may read."""

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 OUR_PROTOCOL: Final = "http/protobuf"
-INSTALL: Final = "pip install 'medialink[traces]'"
+INSTALL: Final = "pip install --require-hashes -r requirements/image.txt"
+"""By the lock, not by name: `medialink` on PyPI is somebody else's."""
 
 
 def build_traces(env_file: Path) -> "Traces | None":

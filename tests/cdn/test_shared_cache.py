@@ -120,7 +120,7 @@ def forged(origin: Origin, path: str) -> str:
         pytest.param(404, forged, id="forged link"),
         pytest.param(404, lambda *_: "/image/open/b.jpg", id="unknown key"),
         pytest.param(404, lambda *_: "/image/shut/a.jpg", id="closed key"),
-        pytest.param(422, lambda *_: "/sticker/open/a.jpg", id="refused medium"),
+        pytest.param(422, lambda *_: "/video/open/a.jpg", id="refused medium"),
         pytest.param(410, lambda origin, path: expiring(origin, path, int(time.time()) - 1), id="expired link"),
     ],
 )
