@@ -63,6 +63,10 @@ bench-images: $(VENV)/.dev ## what a picture costs and how it looks, beside shar
 soak: $(VENV)/.dev ## whether a service grows, leaves things about or keeps its hits waiting; some minutes
 	$(VENV)/bin/python -m benchmarks.soak
 
+.PHONY: media-soak
+media-soak: $(VENV)/.dev ## two thousand whole and broken files through the decoders; about ten minutes
+	$(VENV)/bin/python -m benchmarks.media_soak --files 2000
+
 .PHONY: crash
 crash: $(VENV)/.dev ## five thousand kills in the midst of fills and evictions of one cache
 	$(VENV)/bin/python tests/faults/crashing.py 5000

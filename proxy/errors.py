@@ -17,6 +17,7 @@ MedialinkError
 │   ├── TypeRefused          422  type_refused
 │   ├── TooHeavy             422  too_heavy
 │   ├── TooManyPixels        422  too_many_pixels
+│   ├── TooComplex           422  too_complex           more frames, scans, tiles or tags than are decoded
 │   ├── Undecodable          422  undecodable
 │   └── DecodeLimit          422  decode_limit          time or memory ran out; asked again after a minute
 ├── Unavailable                                         all carry Retry-After
@@ -197,6 +198,13 @@ class TooManyPixels(RefusedMedium):
     sentence: ClassVar[str] = (
         "{width}x{height} is more than the {limit_pixels} pixels that are decoded. Scale the picture down."
     )
+
+
+@dataclass(eq=False)
+class TooComplex(RefusedMedium):
+    limit: str
+    code: ClassVar[str] = "too_complex"
+    sentence: ClassVar[str] = "The file holds more than the {limit} that are decoded. Use a simpler file."
 
 
 @dataclass(eq=False)

@@ -203,7 +203,8 @@ class Prepare:
 
 
 def fault_of(name: str, error: MedialinkError) -> Fault:
-    lasting = isinstance(error, RefusedMedium | TooLarge | TakenDown | Malformed)
+    refused = isinstance(error, RefusedMedium) and error.lasting
+    lasting = refused or isinstance(error, TooLarge | TakenDown | Malformed)
     return Fault(name=name, code=error.code, message=error.message, again=not lasting)
 
 

@@ -42,6 +42,10 @@ class TestEveryError:
         assert (type(again), again.evidence) == (kind, error.evidence)
 
 
+def test_only_what_hangs_on_the_moment_is_not_remembered_for_good() -> None:
+    assert {kind.code for kind in RefusedMedium.__subclasses__() if not kind.lasting} == {"decode_limit"}
+
+
 def test_codes_are_unique() -> None:
     codes = [kind.code for kind in everything() if not kind.__subclasses__()]
     assert sorted(codes) == sorted(set(codes))

@@ -19,6 +19,7 @@ import pytest
 from proxy.app import build_store
 from proxy.errors import (
     Busy,
+    DecodeLimit,
     DiskFull,
     Malformed,
     MedialinkError,
@@ -312,6 +313,7 @@ def test_a_hiccup_is_tried_again_a_few_times(error: type[MedialinkError]) -> Non
 @pytest.mark.parametrize(
     ("error", "again"),
     [
+        (DecodeLimit(limit="20 seconds"), True),
         (Undecodable(media_type="image/jpeg", reason="x"), False),
         (TooLarge(size_bytes=2, limit_bytes=1), False),
         (TakenDown(), False),

@@ -4,10 +4,11 @@ import struct
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from io import SEEK_END
 from itertools import islice
 from typing import BinaryIO, Final
 
-from proxy.errors import DecodeLimit
+from proxy.errors import TooComplex
 
 MAX_TILES: Final = 1000
 """libheif's own limit of items in a file (heif_security_limits)."""
@@ -40,7 +41,7 @@ def read_still(file: BinaryIO) -> Still | None:
     """Read size and colours of the primary picture, None when the boxes are broken.
 
     Raises:
-        DecodeLimit: it has more tiles than libheif would decode.
+        TooComplex: it has more tiles than libheif would decode.
     """
     found = dict[bytes, bytes]()
     for name, at, length in _top_level(file):
@@ -62,8 +63,10 @@ def read_still(file: BinaryIO) -> Still | None:
 
 def _top_level(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
     """Give name, offset and length of what is in each box; a length of 0 means to the end of the file."""
-    at = 0
+    at, size_bytes = 0, file.seek(0, SEEK_END)
     for _ in range(_MAX_BOXES):
+        if at > size_bytes:  # and perhaps behind what a file system holds: lseek(2) fails there
+            return
         file.seek(at)
         header = file.read(_LONG_HEADER_BYTES)
         if len(header) < _HEADER_BYTES:
@@ -72,7 +75,7 @@ def _top_level(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
         if length == 1:
             length, skip = int.from_bytes(header[8:], "big"), _LONG_HEADER_BYTES
         elif length == 0:
-            length = file.seek(0, 2) - at
+            length = size_bytes - at
         if length < skip:
             return
         yield name, at + skip, length - skip
@@ -147,12 +150,12 @@ def _leaves(primary: int, made_of: dict[int, list[int]]) -> list[int]:
     items = [primary]
     for _ in range(_MAX_DEPTH):
         if len(items) > MAX_TILES:
-            raise DecodeLimit(limit=f"{MAX_TILES} tiles")
+            raise TooComplex(limit=f"{MAX_TILES} tiles")
         if not any(item in made_of for item in items):
             return items
         parts = (part for item in items for part in made_of.get(item, [item]))
         items = list(islice(parts, MAX_TILES + 1))
-    raise DecodeLimit(limit=f"{_MAX_DEPTH} layers of tiles")
+    raise TooComplex(limit=f"{_MAX_DEPTH} layers of tiles")
 
 
 def _named(item: int, owned: dict[int, list[int]], held: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

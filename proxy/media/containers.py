@@ -5,6 +5,7 @@ Every walk is bounded by a number of steps and of bytes, and a step that leads n
 
 import re
 from collections.abc import Iterator
+from io import SEEK_END
 from typing import BinaryIO, Final
 
 from proxy.media.kinds import OPUS
@@ -66,6 +67,9 @@ def tell(file: BinaryIO, head: bytes, size_bytes: int) -> str | None:
 
 
 def _read(file: BinaryIO, offset: int, count: int) -> bytes:
+    """Read what lies there: nothing behind the end, where seeking fails beyond 2^44 in ext4 (lseek(2), measured)."""
+    if offset > file.seek(0, SEEK_END):
+        return b""
     file.seek(offset)
     return file.read(count)
 

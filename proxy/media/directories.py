@@ -4,7 +4,7 @@ import struct
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
-from proxy.errors import DecodeLimit
+from proxy.errors import TooComplex
 
 MAX_VALUES: Final = 100_000
 """Values of one tag, which counts strips and tiles too: Pillow makes Python objects of them."""
@@ -43,7 +43,7 @@ def read_first(file: BinaryIO) -> First | None:
     """Read the first directory, None when it is broken.
 
     Raises:
-        DecodeLimit: a tag has more values than any picture needs.
+        TooComplex: a tag has more values than any picture needs.
     """
     file.seek(0)
     header = file.read(_HEADER_BYTES)
@@ -59,7 +59,7 @@ def read_first(file: BinaryIO) -> First | None:
     for at in range(0, len(entries) - _ENTRY_BYTES + 1, _ENTRY_BYTES):
         tag, kind, amount, inline = struct.unpack(endian + "HHL4s", entries[at : at + _ENTRY_BYTES])
         if amount > MAX_VALUES and kind not in _BYTES_AND_TEXT:
-            raise DecodeLimit(limit=f"{MAX_VALUES} values in a TIFF tag")
+            raise TooComplex(limit=f"{MAX_VALUES} values in a TIFF tag")
         if kind in _WIDTHS and amount:
             values.setdefault(tag, struct.unpack_from(endian + _WIDTHS[kind], inline)[0])
     return First(

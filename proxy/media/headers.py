@@ -40,7 +40,7 @@ def read_pixels(file: BinaryIO, media_type: str) -> Pixels | None:  # noqa: C901
     """Read what the header of a picture says; None when it does not say its size.
 
     Raises:
-        DecodeLimit: it holds more segments, tag values or tiles than any picture.
+        TooComplex: it holds more segments, tag values or tiles than any picture.
     """
     file.seek(0)
     head = file.read(_HEAD_BYTES)

@@ -17,7 +17,7 @@ from proxy.media.kinds import IMAGE_SOURCES, LIMITS, AsIs, ImageRules, Kind, Mad
 from proxy.media.opening import FORMATS, codec_versions, decoding, open_picture, read_header, read_picture
 
 RECIPE_NUMBER: Final = 2
-"""Raise it when the same source and rules would give other bytes than before."""
+"""Raise it when the same source and rules would give other bytes than before, or another refusal."""
 
 
 def fit_image(source: Path, target: Path, media_type: str, rules: ImageRules) -> AsIs | Made:
@@ -27,7 +27,8 @@ def fit_image(source: Path, target: Path, media_type: str, rules: ImageRules) ->
         TypeRefused: pictures of this type are not opened.
         TooManyPixels: its header names more than `rules.max_pixels`.
         Undecodable: its bytes are broken.
-        DecodeLimit: it would take more work than any picture should, or memory ran out.
+        TooComplex: it would take more work than any picture should.
+        DecodeLimit: memory ran out.
         TooHeavy: it cannot be made to fit.
         DiskFull: there is no room for what was made.
     """

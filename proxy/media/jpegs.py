@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO, Final
 
-from proxy.errors import DecodeLimit
+from proxy.errors import TooComplex
 
 MAX_SCANS: Final = 100
 """libtiff's own limit (tif_jpeg.c). Encoders write 10 or so. A scan of 26 bytes costs up to 10 ms at 12 megapixels
@@ -25,7 +25,7 @@ def read_frame(file: BinaryIO) -> tuple[int, int, bool] | None:
     """Read width, height, and whether it has three channels of 8 bits, from the frame header (ITU T.81, B.2.2).
 
     Raises:
-        DecodeLimit: there are more segments than in any picture.
+        TooComplex: there are more segments than in any picture.
     """
     for segment in _segments(file):
         if segment[1] == _SCAN:
@@ -40,7 +40,7 @@ def has_too_many_scans(file: BinaryIO) -> bool:
     """Count scans, up to the limit; a file of one scan for all channels is not read further than that.
 
     Raises:
-        DecodeLimit: there are more segments than in any picture.
+        TooComplex: there are more segments than in any picture.
     """
     scans, channels, progressive = 0, 0, False
     for segment in _segments(file):
@@ -75,7 +75,7 @@ def _segments(file: BinaryIO) -> Iterator[bytes]:
         if segment[1] not in _ALONE:
             yield segment
             at += int.from_bytes(segment[2:4], "big")
-    raise DecodeLimit(limit=f"{_MAX_SEGMENTS} segments")
+    raise TooComplex(limit=f"{_MAX_SEGMENTS} segments")
 
 
 def _next_marker(file: BinaryIO, at: int) -> int:

@@ -25,7 +25,7 @@ from PIL import (
     features,
 )
 
-from proxy.errors import DecodeLimit, TooManyPixels, Undecodable
+from proxy.errors import DecodeLimit, TooComplex, TooManyPixels, Undecodable
 from proxy.media import jpegs
 from proxy.media.colours import to_eight_bits
 from proxy.media.encoding import fit
@@ -108,7 +108,7 @@ def read_header(file: BinaryIO, media_type: str, rules: ImageRules) -> Pixels:
     Raises:
         Undecodable: the header is broken, or is that of a preview.
         TooManyPixels: it names more than `rules.max_pixels`.
-        DecodeLimit: it would take more work than any picture should.
+        TooComplex: it would take more work than any picture should.
     """
     pixels = read_pixels(file, media_type)
     if pixels is None:
@@ -118,11 +118,11 @@ def read_header(file: BinaryIO, media_type: str, rules: ImageRules) -> Pixels:
     if pixels.width * pixels.height > rules.max_pixels:
         raise TooManyPixels(width=pixels.width, height=pixels.height, limit_pixels=rules.max_pixels)
     if pixels.decoded > rules.max_pixels:
-        raise DecodeLimit(limit=f"{rules.max_pixels} pixels")
+        raise TooComplex(limit=f"{rules.max_pixels} pixels")
     if pixels.run_length and pixels.width * pixels.height > MAX_RUN_LENGTH_PIXELS:
-        raise DecodeLimit(limit=f"{MAX_RUN_LENGTH_PIXELS} run-length pixels")
+        raise TooComplex(limit=f"{MAX_RUN_LENGTH_PIXELS} run-length pixels")
     if media_type == "image/jpeg" and jpegs.has_too_many_scans(file):
-        raise DecodeLimit(limit=f"{jpegs.MAX_SCANS} scans")
+        raise TooComplex(limit=f"{jpegs.MAX_SCANS} scans")
     file.seek(0)
     return pixels
 
@@ -185,15 +185,15 @@ def _is_animated(image: ImageFile.ImageFile) -> bool:
         return True
 
 
-def _translate(error: BaseException, media_type: str, rules: ImageRules) -> DecodeLimit | Undecodable:
+def _translate(error: BaseException, media_type: str, rules: ImageRules) -> DecodeLimit | TooComplex | Undecodable:
     """Say it without Pillow's own words, which may hold a path."""
     words = str(error).lower()
     if isinstance(error, MemoryError) or any(spent in words for spent in _SPENT):
         return DecodeLimit(limit="memory")
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        return DecodeLimit(limit=f"{rules.max_pixels} pixels")
+        return TooComplex(limit=f"{rules.max_pixels} pixels")
     if "decompressed data too large" in words:
-        return DecodeLimit(limit=f"{MAX_PNG_CHUNK_BYTES} bytes in a chunk")
+        return TooComplex(limit=f"{MAX_PNG_CHUNK_BYTES} bytes in a chunk")
     if isinstance(error, UnidentifiedImageError):
         return Undecodable(media_type=media_type, reason="its header is broken, or of a form that is not opened")
     if "truncated" in words or isinstance(error, EOFError):

@@ -10,7 +10,7 @@ from typing import BinaryIO, Final
 
 from PIL import Image, ImageFile
 
-from proxy.errors import DecodeLimit, TypeRefused
+from proxy.errors import TooComplex, TypeRefused
 from proxy.media import targets
 from proxy.media.colours import to_eight_bits, to_srgb
 from proxy.media.headers import Pixels
@@ -21,7 +21,7 @@ from proxy.media.shapes import shrink, turn_of
 from proxy.media.webp import EncodedFilm, Film, encode_film
 
 RECIPE_NUMBER: Final = 1
-"""Raise it when the same source and rules would give other bytes than before."""
+"""Raise it when the same source and rules would give other bytes than before, or another refusal."""
 MAX_FRAMES: Final = 100
 """Kept of a film, 1 MB each; of a longer one every second goes, and again."""
 MAX_SOURCE_FRAMES: Final = 3000
@@ -68,7 +68,8 @@ def fit_sticker(source: Path, target: Path, media_type: str, rules: ImageRules) 
         TypeRefused: pictures of this type are not opened.
         TooManyPixels: its header names more than `rules.max_pixels`.
         Undecodable: its bytes are broken.
-        DecodeLimit: it would take more work than any picture should, or memory ran out.
+        TooComplex: it would take more work than any picture should.
+        DecodeLimit: memory ran out.
         TooHeavy: it cannot be made to fit.
         DiskFull: there is no room for what was made.
     """
@@ -137,7 +138,7 @@ def _frames(image: ImageFile.ImageFile, media_type: str) -> Iterator[ImageFile.I
         except EOFError:
             break
         if number >= MAX_SOURCE_FRAMES:
-            raise DecodeLimit(limit=f"{MAX_SOURCE_FRAMES} frames")
+            raise TooComplex(limit=f"{MAX_SOURCE_FRAMES} frames")
         yield image
 
 

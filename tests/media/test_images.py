@@ -12,7 +12,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageChops, ImageCms, ImageOps, UnidentifiedImageError
 
-from proxy.errors import DecodeLimit, DiskFull, RefusedMedium, TooHeavy, TooManyPixels, TypeRefused, Undecodable
+from proxy.errors import (
+    DecodeLimit,
+    DiskFull,
+    RefusedMedium,
+    TooComplex,
+    TooHeavy,
+    TooManyPixels,
+    TypeRefused,
+    Undecodable,
+)
 from proxy.media import encoding, images
 from proxy.media.images import fit_image, image_recipe
 from proxy.media.kinds import AsIs, ImageRules, Made, MediaWarning
@@ -414,7 +423,7 @@ def test_a_picture_of_many_pixels_in_few_bytes_is_refused(fit: Fit) -> None:
 
 def test_a_gif_whose_frame_is_larger_than_its_canvas_is_refused(fit: Fit) -> None:
     frame = b"," + struct.pack("<HHHHB", 0, 0, 60_000, 60_000, 0) + b"\x02\x02\x4c\x01\0;"
-    with pytest.raises(DecodeLimit, match="100000000 pixels"):
+    with pytest.raises(TooComplex, match="100000000 pixels"):
         fit(b"GIF89a" + struct.pack("<HH", 10, 10) + b"\x80\0\0" + bytes(6) + frame)
 
 
@@ -497,7 +506,7 @@ def test_every_foreign_exception_becomes_a_refusal(
         raise foreign
 
     monkeypatch.setattr(images, "_prove", fail)
-    with pytest.raises((Undecodable, DecodeLimit)):
+    with pytest.raises((Undecodable, DecodeLimit, TooComplex)):
         fit(saved(scene(), "JPEG"))
 
 

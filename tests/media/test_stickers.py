@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageCms, ImageDraw, ImageSequence
 
-from proxy.errors import DecodeLimit, TooManyPixels, TypeRefused, Undecodable
+from proxy.errors import TooComplex, TooManyPixels, TypeRefused, Undecodable
 from proxy.media import stickers
 from proxy.media.kinds import AsIs, ImageRules, Kind, Made
 from proxy.media.sniff import sniff
@@ -175,7 +175,7 @@ def test_a_sticker_that_breaks_off_does_not_go_as_it_is(stick: Stick) -> None:
 def test_a_film_without_end_is_refused(stick: Stick, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stickers, "MAX_SOURCE_FRAMES", 5)
     stick(moving("GIF", 5))
-    with pytest.raises(DecodeLimit, match="5 frames"):
+    with pytest.raises(TooComplex, match="5 frames"):
         stick(moving("GIF", 6))
 
 
