@@ -93,7 +93,7 @@ class Settings(BaseSettings):
         None,
         ge=6,
         le=1_000_000,
-        description="New media and verdicts that one client address may cause in each process, 6 or more; unset: no limit.",
+        description="New media and verdicts that one client may cause, in each process; 6 or more. Unset: no limit.",
     )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
