@@ -16,7 +16,7 @@ import structlog
 from PIL import Image
 
 from proxy.delivery.links import Link, Links, Sharing
-from proxy.delivery.renditions import Renditions
+from proxy.delivery.renditions import Origin, Renditions
 from proxy.errors import LedgerAway, StoreAway
 from proxy.media.kinds import Kind
 from proxy.messaging.entries import LedgerMessage
@@ -606,7 +606,7 @@ def test_a_defect_of_ours_is_told_to_the_log_under_its_request_id(  # noqa: PLR0
     log_as: Callable[..., None],
     form: str,
 ) -> None:
-    async def broken(_self: Renditions, _link: Link) -> None:
+    async def broken(_self: Renditions, _link: Link, _origin: Origin) -> None:
         password = "sesame"
         raise RuntimeError(f"a defect of {len(password)} letters")
 
