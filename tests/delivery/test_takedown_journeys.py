@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import pytest
 
-from proxy.delivery.renditions import Renditions
+from proxy.delivery.renditions import Origin, Renditions
 from proxy.media.kinds import Kind
 from proxy.storage.store import Source
 from tests.delivery.takedown_desk import take_down, undo
@@ -177,8 +177,8 @@ def test_who_waits_for_a_rendition_meanwhile_hears_it(
         waiting.set()
         await asyncio.to_thread(over.wait, HEARD_S)
 
-    async def open_late(self: Renditions, link: "Link") -> "Rendition":
-        rendition = await really_open(self, link)
+    async def open_late(self: Renditions, link: "Link", origin: Origin = Origin.DISK) -> "Rendition":
+        rendition = await really_open(self, link, origin)
         if link.kind is Kind.IMAGE:
             await hold()
         return rendition
