@@ -69,7 +69,7 @@ def test_a_refusal_says_why_and_not_the_password(url: str, problem: str) -> None
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(ValueError, match=r"pip install 'medialink\[postgres\]'") as refused:
+    with pytest.raises(ValueError, match=r"pip install --require-hashes -r requirements/image\.txt") as refused:
         parse_ledger_url("postgresql://a/x")
     assert str(refused.value) == MISSING_EXTRA
     assert parse_ledger_url("sqlite:///x.db").is_sqlite
