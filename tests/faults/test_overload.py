@@ -78,4 +78,5 @@ def test_who_waits_too_long_is_told_so_and_finds_it_made_later(
     assert is_busy(house.web.get("/image/open/a.png"))
     while (answer := house.web.get("/image/open/a.png")).status_code != 200:
         assert is_busy(answer)
-    assert answer.headers["cache-status"] == "medialink; hit"
+    assert sum(call.startswith(f"GET /{s3.bucket}/open/") for call in s3.calls) == 1
+    assert house.web.get("/image/open/a.png").headers["cache-status"] == "medialink; hit"
