@@ -14,7 +14,10 @@ from starlette.types import Scope
 from proxy.delivery.mint import Mint
 from proxy.delivery.uploads import Uploads
 from proxy.errors import Unauthorized
+from proxy.messaging.addresses import Addresses
 from proxy.messaging.callers import Callers
+from proxy.messaging.forward import Forward
+from proxy.messaging.gateway import Gateway
 from proxy.messaging.give import Give
 from proxy.messaging.judge import Judge
 from proxy.messaging.ledger import Ledger
@@ -22,7 +25,10 @@ from proxy.messaging.prepare import Prepare
 from proxy.messaging.proof import Proof
 from proxy.messaging.provider import Provider, Retries, Timeouts
 from proxy.messaging.receive import Receive
+from proxy.messaging.relink import Relink
+from proxy.messaging.rewrite import Rewrite
 from proxy.messaging.send import Post, Send
+from proxy.messaging.upstream import Upstream
 from proxy.settings import Settings, parse_gateway_keys
 
 if TYPE_CHECKING:
@@ -34,14 +40,18 @@ PROVIDER_RETRY_TOTAL_S = 20.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Messaging:
-    """The doors that a message needs; it sends only where there is a provider."""
+    """The doors that a message needs; it sends only where there is a provider, and others' only by an upstream."""
 
     ledger: Ledger
     prepare: Prepare
     provider: Provider | None
     send: Send | None
+    proof: Proof | None
+    upstream: Upstream | None
 
     async def close(self) -> None:
+        if self.upstream is not None:
+            await self.upstream.close()
         if self.provider is not None:
             await self.provider.close()
         await self.ledger.close()
@@ -63,8 +73,11 @@ def build_ledger(settings: Settings, traces: "Traces | None" = None) -> Ledger:
 def build_messaging(settings: Settings, mint: Mint, traces: "Traces | None" = None) -> Messaging:
     ledger = build_ledger(settings, traces)
     prepare = Prepare(mint=mint, new_id=_new_id)
+    proof = Proof() if settings.real_provider else None
+    timeouts = Timeouts(answer_s=settings.provider_timeout_s)
+    upstream = Upstream(settings.provider_url, timeouts=timeouts) if settings.waba_key is not None else None
     if settings.d360_api_key is None:
-        return Messaging(ledger=ledger, prepare=prepare, provider=None, send=None)
+        return Messaging(ledger=ledger, prepare=prepare, provider=None, send=None, proof=proof, upstream=upstream)
     provider_of = Provider
     if traces is not None:
         from proxy.messaging.traced import traced_provider  # noqa: PLC0415 - OpenTelemetry is behind it
@@ -73,11 +86,11 @@ def build_messaging(settings: Settings, mint: Mint, traces: "Traces | None" = No
     provider = provider_of(
         settings.provider_url,
         settings.d360_api_key.get_secret_value(),
-        timeouts=Timeouts(answer_s=settings.provider_timeout_s),
+        timeouts=timeouts,
         retries=Retries(tries=PROVIDER_TRIES, total_s=PROVIDER_RETRY_TOTAL_S),
     )
-    send = Send(provider=provider, ledger=ledger, proof=Proof() if settings.real_provider else None)
-    return Messaging(ledger=ledger, prepare=prepare, provider=provider, send=send)
+    send = Send(provider=provider, ledger=ledger, proof=proof)
+    return Messaging(ledger=ledger, prepare=prepare, provider=provider, send=send, proof=proof, upstream=upstream)
 
 
 def messaging_routes(settings: Settings, messaging: Messaging, mint: Mint, uploads: Uploads) -> Iterator[Route]:
@@ -91,9 +104,31 @@ def messaging_routes(settings: Settings, messaging: Messaging, mint: Mint, uploa
         if messaging.send is not None:
             post = Post(callers=callers, prepare=messaging.prepare, send=messaging.send)
             yield Route("/messages", post.messages, methods=["POST"])
+        if messaging.upstream is not None:
+            yield Route("/waba/{path:path}", _gateway(settings, messaging, messaging.upstream, callers, mint))
     if settings.webhook_secret is not None:
         receive = Receive(ledger=messaging.ledger, secret=settings.webhook_secret.get_secret_value(), now=_now)
         yield Route("/webhooks", receive.webhooks, methods=["POST"])
+
+
+def _gateway(settings: Settings, messaging: Messaging, upstream: Upstream, callers: Callers, mint: Mint) -> Gateway:
+    addresses = Addresses.of(
+        settings.store,
+        endpoint_url=settings.s3_endpoint_url,
+        region=settings.s3_region,
+        public_url=settings.public_url,
+        alias_prefixes=settings.alias_prefixes,
+    )
+    house_key = settings.d360_api_key if settings.waba_key == "house" else None
+    return Gateway(
+        callers=callers,
+        rewrite=Rewrite(Relink(mint=mint, addresses=addresses, foreign_links=settings.foreign_links)),
+        forward=Forward(upstream=upstream, ledger=messaging.ledger, proof=messaging.proof),
+        upstream=upstream,
+        house_key=house_key.get_secret_value() if house_key else None,
+        wait_s=settings.gateway_wait_s,
+        new_id=_new_id,
+    )
 
 
 def known_callers(settings: Settings) -> Callable[[Scope], bool] | None:

@@ -26,6 +26,8 @@ from proxy.errors import SettingsInvalid
 from proxy.safety import Mode, unsafe
 
 PROVIDER_360DIALOG = "https://waba-v2.360dialog.io"
+D360_HOSTS = (".360dialog.io",)
+META_HOST = "graph.facebook.com"
 MIN_SECRET_BYTES = 32
 MAX_LINK_KEY_ID = 255
 """The id takes one byte of the token."""
@@ -67,6 +69,14 @@ class Settings(BaseSettings):
         None,
         description="SHA-256 (hex) of each key that may call, comma-separated; `<hash>=<prefix>;<prefix>` limits one.",
     )
+    waba_key: Literal["caller", "house"] | None = Field(
+        None,
+        description="Serve `/waba`, and whose key the provider sees: `caller`'s own, or `house` (`D360_API_KEY`).",
+    )
+    foreign_links: Literal["pass", "refuse"] = Field(
+        "pass", description="What `/waba` does with links that name nothing of ours."
+    )
+    gateway_wait_s: Seconds = Field(8.0, description="Seconds that a message at `/waba` waits for its media.")
     webhook_secret: SecretStr | None = Field(None, description="What `X-Webhook-Secret` says on status webhooks.")
     ledger_url: str = Field(
         "",
@@ -231,6 +241,34 @@ class Settings(BaseSettings):
             parse_gateway_keys(value.get_secret_value())
         return value
 
+    @field_validator("waba_key")
+    @classmethod
+    def _check_waba(cls, value: str | None, info: ValidationInfo) -> str | None:
+        """See that no key goes where it does not belong; a real provider fetches from PUBLIC_URL here, too."""
+        provider = urlsplit(info.data.get("provider_url", PROVIDER_360DIALOG))
+        host = provider.hostname or ""
+        of_360dialog = host.endswith(D360_HOSTS)
+        rules = (
+            (info.data.get("gateway_keys") is None, "needs GATEWAY_KEYS, or anybody could send"),
+            (value == "house" and info.data.get("d360_api_key") is None, "is house, and D360_API_KEY is not set"),
+            (
+                value == "house" and _is_public(provider) and not of_360dialog,
+                "house is for 360dialog: Meta's answers repeat its key (access_token in paging.next)",
+            ),
+            (
+                _is_public(provider) and (provider.scheme != "https" or not (of_360dialog or host == META_HOST)),
+                f"passes keys on by https to {META_HOST} and 360dialog alone, not to {host}",
+            ),
+            (
+                _is_public(provider) and not _is_safe(info.data.get("public_url", "")),
+                f"needs a PUBLIC_URL that is https and public, because {host} is a real provider",
+            ),
+        )
+        for broken, sentence in rules:
+            if value is not None and broken:
+                raise ValueError(sentence)
+        return value
+
     @field_validator("ledger_url")
     @classmethod
     def _check_ledger(cls, value: str) -> str:
@@ -254,7 +292,8 @@ class Settings(BaseSettings):
 
     @property
     def sends_for_real(self) -> bool:
-        return self.d360_api_key is not None and self.real_provider and self.serve_only != "delivery"
+        has_key = self.d360_api_key is not None or self.waba_key is not None
+        return has_key and self.real_provider and self.serve_only != "delivery"
 
     @property
     def public_url_is_public(self) -> bool:

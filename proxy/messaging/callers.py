@@ -34,13 +34,20 @@ class Callers:
         Raises:
             Unauthorized: the key that it presents is none of ours, or it presents none.
         """
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        presented = token if scheme.lower() == "bearer" else request.headers.get("d360-api-key", "")
-        digest = hashlib.sha256(presented.strip().encode()).digest()
+        _, presented = presented_key(request)
+        digest = hashlib.sha256(presented.encode()).digest()
         found = [prefixes for known, prefixes in self.prefixes_by_hash.items() if hmac.compare_digest(known, digest)]
         if not found:
             raise Unauthorized(required="gateway key (Authorization: Bearer <key>, or D360-API-KEY: <key>)")
         return Caller(prefixes=found[0])
+
+
+def presented_key(request: Request) -> tuple[str, str]:
+    """Give the key that a caller presents, and the header that it comes in: Meta's where both are there."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return "authorization", token.strip()
+    return "d360-api-key", request.headers.get("d360-api-key", "").strip()
 
 
 async def read_body(request: Request, max_bytes: int) -> bytes:

@@ -23,7 +23,7 @@ MAX_CONNECTIONS = 20
 KEEPALIVE_S = 5.0
 """Short: a connection that the provider closes while we write to it leaves an uncertain message behind."""
 
-_NOT_SENT = (
+NOT_SENT = (
     httpx2.ConnectError,
     httpx2.ConnectTimeout,
     httpx2.InvalidURL,
@@ -32,7 +32,7 @@ _NOT_SENT = (
     httpx2.UnsupportedProtocol,
 )
 """httpcore2 raises these while it looks for a connection or opens one, before a byte of the request."""
-_HEADERS_FAILED = "http11.send_request_headers.failed"
+HEADERS_FAILED = "http11.send_request_headers.failed"
 """httpcore2 hides a failed write behind the read that follows, but traces it; without headers goes no body."""
 
 
@@ -133,10 +133,10 @@ class Provider:
             ):
                 answer = await _read(response)
                 return classify(response.status_code, answer), _retry_after_s(response.headers)
-        except _NOT_SENT as error:
+        except NOT_SENT as error:
             return NotSent(details=_describe(error)), 0.0
         except Exception as error:  # noqa: BLE001  # once bytes have gone out, no failure may look like "not sent"
-            if _HEADERS_FAILED in trail:
+            if HEADERS_FAILED in trail:
                 return NotSent(details=_describe(error)), 0.0
             return Uncertain(details=_describe(error)), 0.0
 

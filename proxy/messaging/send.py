@@ -19,7 +19,7 @@ from proxy.messaging.provider import Provider
 from proxy.messaging.wishes import MAX_WISH_BYTES, SendWish
 from proxy.telemetry import metrics
 
-_LABELS = {Accepted: "accepted", Refused: "refused", NotSent: "not_sent", Uncertain: "uncertain"}
+LABELS = {Accepted: "accepted", Refused: "refused", NotSent: "not_sent", Uncertain: "uncertain"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ class Send:
         )
         with metrics.SEND_SECONDS.time():
             outcome = await self.provider.send(prepared.message.payload())
-        metrics.SENDS.labels(_LABELS[type(outcome)]).inc()
+        metrics.SENDS.labels(LABELS[type(outcome)]).inc()
         telemetry.log.info("message.posted", id=prepared.id, outcome=type(outcome).__name__)
         await self._write_down(prepared.id, outcome)
         match outcome:

@@ -1,1 +1,1 @@
-"""A pretend 360dialog with WhatsApp behind it. It imports no other room of ours, so that it can catch our mistakes."""
+"""A pretend 360dialog, and Cloud API, with WhatsApp behind. It imports no other room of ours, to catch our mistakes."""

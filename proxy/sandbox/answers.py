@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from proxy.sandbox.messages import Posted, Refusal
+from proxy.sandbox.messages import Posted
+from proxy.sandbox.refusals import Refusal
 from proxy.sandbox.settings import Behaviour
 
 THROUGHPUT = Refusal(
@@ -14,6 +15,7 @@ THROUGHPUT = Refusal(
     details="Message failed to send because there were too many messages sent from this phone number in a short time.",
 )
 MEDIA_UPLOAD_ERROR = 131053
+INVALID_TOKEN = 190
 
 _PHONE_NUMBER_ID, _DISPLAY_PHONE_NUMBER, _ACCOUNT_ID = "106540352242922", "15550100", "102290129340398"
 _SERVER_ERROR_555 = 555
@@ -71,6 +73,12 @@ def key_refused() -> Reply:
     """360dialog's error list says of the 401 that its payload may speak of 404: this one does."""
     meta = {"http_code": 404, "developer_message": "Invalid api key", "success": False}
     return Reply({"meta": meta}, HTTPStatus.UNAUTHORIZED)
+
+
+def token_refused(random_bytes: Callable[[int], bytes]) -> Reply:
+    """Meta's 401: code 190 for a token that it does not know."""
+    refusal = Refusal(code=INVALID_TOKEN, message="Invalid OAuth access token - Cannot parse access token")
+    return Reply(refused(refusal, random_bytes).content, HTTPStatus.UNAUTHORIZED)
 
 
 def refused_before(behaviour: Behaviour) -> Reply | None:

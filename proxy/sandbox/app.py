@@ -43,6 +43,8 @@ def create_sandbox(
 
     routes = [
         Route("/messages", provider.post_message, methods=["POST"]),
+        Route("/{phone_id:int}/messages", provider.post_message_to_meta, methods=["POST"]),
+        Route("/{version}/{phone_id:int}/messages", provider.post_message_to_meta, methods=["POST"]),
         Route("/sandbox", desk.delete_all, methods=["DELETE"]),
         Route("/sandbox/fetches", desk.get_fetches, methods=["GET"]),
         Route("/sandbox/messages", desk.get_messages, methods=["GET"]),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from proxy.sandbox.answers import Status, message_id, status_webhook
+from proxy.sandbox.media import Medium
 from proxy.sandbox.messages import Posted
 from proxy.sandbox.settings import SandboxSettings
 from proxy.sandbox.shelf import Shelf
@@ -85,8 +86,7 @@ class Carrier:
 
     async def _carry(self, message: Message) -> None:
         try:
-            medium = message.posted.medium
-            problem = None if medium is None else await self._shelf.take(medium)
+            problem = await self._fetch(message.posted.media)
             if problem is None:
                 await self._report(message, "sent")
                 await self._report(message, "delivered")
@@ -94,6 +94,14 @@ class Carrier:
                 await self._report(message, "failed", problem)
         finally:
             message.ended.set()
+
+    async def _fetch(self, media: Iterable[Medium]) -> str | None:
+        """Take one medium after the other, and none after one that fails."""
+        for medium in media:
+            problem = await self._shelf.take(medium)
+            if problem is not None:
+                return problem
+        return None
 
     async def _report(self, message: Message, name: str, details: str | None = None) -> None:
         status = Status(status=name, at_s=int(self._clock()), details=details)

@@ -16,7 +16,7 @@ import httpx2
 from proxy.sandbox import details
 from proxy.sandbox.limits import ACCEPTED
 from proxy.sandbox.looks import HEAD_BYTES
-from proxy.sandbox.messages import Medium
+from proxy.sandbox.media import Medium
 from proxy.sandbox.verdicts import judge_answer, judge_body
 
 MAX_FETCHES_AT_ONCE = 32

@@ -1,6 +1,7 @@
-"""POST /messages: a message is read, taken and answered, or badly treated where the sandbox was told so."""
+"""Where messages are posted: one is read, taken and answered, or badly treated where the sandbox was told so."""
 
 import asyncio
+import re
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
@@ -8,14 +9,18 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from starlette.background import BackgroundTask
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from proxy.sandbox import answers
 from proxy.sandbox.carrier import Carrier, Message
-from proxy.sandbox.messages import Refusal, read
+from proxy.sandbox.messages import read
+from proxy.sandbox.refusals import Refusal
 from proxy.sandbox.settings import Behaviour, Order
+
+_VERSION = re.compile(r"v[0-9]{1,3}\.[0-9]")
 
 
 class Temper:
@@ -45,12 +50,24 @@ class Provider:
     random_bytes: Callable[[int], bytes]
 
     async def post_message(self, request: Request) -> Response:
+        """Take a message at 360dialog's path."""
+        return await self._post(request, request.headers.get("D360-API-KEY", ""), answers.key_refused())
+
+    async def post_message_to_meta(self, request: Request) -> Response:
+        """Take a message at Meta's path, with or without a version."""
+        if not _VERSION.fullmatch(request.path_params.get("version", "v1.0")):
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        presented = token.strip() if scheme.lower() == "bearer" else ""
+        return await self._post(request, presented, answers.token_refused(self.random_bytes))
+
+    async def _post(self, request: Request, presented: str, key_refused: answers.Reply) -> Response:
         order = self.temper.spend()
         failure = answers.refused_before(order.behaviour)
         if failure is not None:
             return _respond(failure)
-        if not self._is_accepted(request.headers.get("D360-API-KEY", "")):
-            return _respond(answers.key_refused())
+        if not self._is_accepted(presented):
+            return _respond(key_refused)
         posted = read(await request.body())
         if isinstance(posted, Refusal):
             return _respond(answers.refused(posted, self.random_bytes))

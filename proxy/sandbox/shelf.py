@@ -9,7 +9,7 @@ from typing import Literal
 
 from proxy.sandbox.caching import Plan, plan
 from proxy.sandbox.fetcher import Answer, Fetcher
-from proxy.sandbox.messages import Medium
+from proxy.sandbox.media import Medium
 from proxy.sandbox.settings import SandboxSettings
 from proxy.sandbox.verdicts import judge_answer, judge_body
 

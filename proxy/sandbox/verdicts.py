@@ -15,7 +15,7 @@ from proxy.sandbox.limits import (
     type_by_extension,
 )
 from proxy.sandbox.looks import look_at_webp, processed_type
-from proxy.sandbox.messages import Medium
+from proxy.sandbox.media import Medium
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 

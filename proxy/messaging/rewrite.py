@@ -1,0 +1,104 @@
+"""A message that somebody else wrote gets links that work: a step before it is posted, all links at once."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import assert_never
+
+from proxy.delivery.mint import Minted
+from proxy.errors import MedialinkError
+from proxy.media.kinds import Kind
+from proxy.messaging.callers import Caller
+from proxy.messaging.json_texts import Edit, Text, splice, written_anew
+from proxy.messaging.prepare import FOREIGN_LINK
+from proxy.messaging.relink import Relink
+from proxy.messaging.slots import CALLBACK_DATA, Letter, Slot
+
+
+class LinkFailed(Exception):
+    """One link of a message cannot be delivered; `where` it stands."""
+
+    def __init__(self, where: str, error: MedialinkError) -> None:
+        super().__init__(where)
+        self.where = where
+        self.error = error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewritten:
+    """A message that can be posted. `kind`, `link` and `minted` are those of the medium that the ledger keeps.
+
+    That is its first link, else its first id; `kind` is None where it has neither.
+    """
+
+    id: str
+    letter: Letter
+    body: bytes
+    kind: Kind | None
+    link: str | None
+    minted: Minted | None
+    warnings: tuple[str, ...]
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    relink: Relink
+
+    async def __call__(self, letter: Letter, caller: Caller, *, own_id: str) -> Rewritten:
+        """Make everything that the message needs. Whoever stops waiting stops no rendition that is being made.
+
+        Raises:
+            LinkFailed: of the first link that cannot be delivered.
+        """
+        places = [(slot, text) for slot in letter.slots for text in slot.links]
+        wanted = {(slot.kind, text.value, slot.sure): slot for slot, text in places}
+        outcomes = await asyncio.gather(
+            *(self.relink(slot, link, caller) for (_, link, _), slot in wanted.items()), return_exceptions=True
+        )
+        minted = dict(zip(wanted, outcomes, strict=True))
+        found = [(slot, text, _good(slot, minted[slot.kind, text.value, slot.sure])) for slot, text in places]
+        edits = [written_anew(text, made.url) for _, text, made in found if made and made.url != text.value]
+        if letter.slots and not letter.has_callback_data:
+            edits.append(_callback_data(letter, own_id))
+        first = next(iter(found), None)
+        return Rewritten(
+            id=own_id,
+            letter=letter,
+            body=splice(letter.body, edits),
+            kind=first[0].kind if first else next((slot.kind for slot in letter.slots), None),
+            link=None if first is None else (first[2].url if first[2] else first[1].value),
+            minted=first[2] if first else None,
+            warnings=_warnings([made for _, _, made in found]),
+            counts=_counts(found),
+        )
+
+
+def _good(slot: Slot, outcome: Minted | BaseException | None) -> Minted | None:
+    match outcome:
+        case None | Minted():
+            return outcome
+        case MedialinkError():
+            raise LinkFailed(slot.where, outcome)
+        case BaseException():
+            raise outcome
+        case _:
+            assert_never(outcome)
+
+
+def _callback_data(letter: Letter, own_id: str) -> Edit:
+    """Add our id, by which a webhook finds the message if the provider's answer is lost."""
+    return Edit(letter.root.inside, letter.root.inside, f'"{CALLBACK_DATA}":"{own_id}",'.encode())
+
+
+def _warnings(minted: list[Minted | None]) -> tuple[str, ...]:
+    said = [warning for made in minted for warning in (made.verdict.warnings if made else (FOREIGN_LINK,))]
+    return tuple(dict.fromkeys(said))
+
+
+def _counts(found: list[tuple[Slot, Text, Minted | None]]) -> Mapping[str, int]:
+    counted = Counter(
+        "foreign" if made is None else "kept" if made.url == text.value else "replaced" for _, text, made in found
+    )
+    return {what: counted[what] for what in ("replaced", "kept", "foreign")}

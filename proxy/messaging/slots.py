@@ -1,0 +1,118 @@
+"""Where media stand in a message that somebody else wrote, and what of WhatsApp's rules can be seen there.
+
+A link is one wherever an object under the name of a kind holds it: in plain messages, headers, cards (facts, section
+6). The rules are asked only of objects that are media for sure, which stand beside a `type` of their own name: the
+data of a flow may hold an object `image` that is none.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from proxy.errors import Malformed
+from proxy.media.kinds import Kind
+from proxy.messaging.json_texts import Array, Object, Plain, Text, Value, read_object
+from proxy.messaging.messages import make_media, parse_number
+
+MAX_LINKS: Final = 64
+"""A carousel has ten cards."""
+CALLBACK_DATA: Final = "biz_opaque_callback_data"
+
+_KINDS: Final = frozenset(Kind)
+_STAND_IN: Final = "https://link.invalid"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """A place for a medium; `where` names it as in `template.components[0].parameters[0].image`.
+
+    `links` has more than one entry where the name stands twice. `sure`: it is a medium, and not an object that has a
+    link under such a name.
+    """
+
+    where: str
+    kind: Kind
+    links: tuple[Text, ...]
+    sure: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """A body on its way to the provider, as far as it is ours to read.
+
+    `recipient` is digits, for they stand in the ledger under their hash; empty where the message goes to no number.
+    """
+
+    body: bytes
+    root: Object
+    slots: tuple[Slot, ...]
+    recipient: str
+
+    @property
+    def has_callback_data(self) -> bool:
+        return bool(self.root.all(CALLBACK_DATA))
+
+
+def read_letter(body: bytes) -> Letter:
+    """Read a message's body.
+
+    Raises:
+        Malformed: it is no JSON object, or a medium in it breaks a rule of WhatsApp's.
+    """
+    root = read_object(body)
+    slots = tuple(_slots(root, ""))
+    if sum(len(slot.links) for slot in slots) > MAX_LINKS:
+        raise Malformed(field="body", problem=f"may hold {MAX_LINKS} links, and this one holds more")
+    return Letter(body=body, root=root, slots=slots, recipient=_recipient(root))
+
+
+def _slots(value: Value, where: str) -> Iterator[Slot]:
+    if isinstance(value, Array):
+        for number, item in enumerate(value.items):
+            yield from _slots(item, f"{where}[{number}]")
+    if isinstance(value, Object):
+        types = {text.value for text in value.texts("type")}
+        for name, inner in value.members:
+            place = f"{where}.{name}" if where else name
+            if name in _KINDS and isinstance(inner, Object):
+                sure = name in types
+                if sure:
+                    _check(inner, Kind(name), place)
+                links = tuple(text for text in inner.texts("link") if text.value)
+                if sure or links:
+                    yield Slot(where=place, kind=Kind(name), links=links, sure=sure)
+            yield from _slots(inner, place)
+
+
+def _check(medium: Object, kind: Kind, where: str) -> None:
+    """Ask what is documented, and no more.
+
+    Raises:
+        Malformed: the provider would refuse it.
+    """
+    try:
+        for caption in {text.value for text in medium.texts("caption")} | {""}:
+            make_media(
+                kind,
+                link=_STAND_IN if _is_given(medium, "link") else None,
+                id="id" if _is_given(medium, "id") else None,
+                caption=caption,
+            )
+    except Malformed as error:
+        raise Malformed(field=f"{where}.{error.field}", problem=error.problem) from None
+
+
+def _is_given(medium: Object, name: str) -> bool:
+    """Tell a member that says something from an empty one, which client libraries write for none."""
+    return any(value != Plain(b"null") and (not isinstance(value, Text) or value.value) for value in medium.all(name))
+
+
+def _recipient(root: Object) -> str:
+    """Read the number as `send` does, so that one person has one hash; else take the digits that there are."""
+    to = next((value for value in reversed(root.all("to")) if isinstance(value, Text | Plain)), Plain(b""))
+    written = to.value if isinstance(to, Text) else to.raw.decode()
+    try:
+        return parse_number(written)
+    except Malformed:
+        return re.sub(r"[^0-9]", "", written)
