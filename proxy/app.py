@@ -229,18 +229,16 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        if messaging is not None:
-            await messaging.ledger.open()
-        await delivery.open()
-        delivery.renditions.tidy()
         async with AsyncExitStack() as running:
+            if messaging is not None:
+                await running.enter_async_context(messaging.at_work())
+            await delivery.open()
+            delivery.renditions.tidy()
             await running.enter_async_context(metrics.handed_over())
             if platform:
                 asked = telemetry.RequestIds(Refusals(_routed(health.routes())), new_id=_new_request_id)
                 await running.enter_async_context(beside(asked, platform))
             yield
-        if messaging is not None:
-            await messaging.close()
         await delivery.close()
         if traces is not None:
             await traces.close()

@@ -1,7 +1,8 @@
 """Messaging's part of the map: its doors and its routes. A service that only delivers never imports this."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from proxy.delivery.uploads import Uploads
 from proxy.errors import Unauthorized
 from proxy.messaging.addresses import Addresses
 from proxy.messaging.callers import Callers
+from proxy.messaging.chores import Chore, at_work
 from proxy.messaging.forward import Forward
 from proxy.messaging.gateway import Gateway
 from proxy.messaging.give import Give
@@ -26,6 +28,7 @@ from proxy.messaging.proof import Proof
 from proxy.messaging.provider import Provider, Retries, Timeouts
 from proxy.messaging.receive import Receive
 from proxy.messaging.relink import Relink
+from proxy.messaging.retention import EVERY_S, Retention
 from proxy.messaging.rewrite import Rewrite
 from proxy.messaging.send import Post, Send
 from proxy.messaging.upstream import Upstream
@@ -48,6 +51,14 @@ class Messaging:
     send: Send | None
     proof: Proof | None
     upstream: Upstream | None
+    chores: tuple[Chore, ...]
+
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        await self.ledger.open()
+        async with at_work(self.chores):
+            yield
+        await self.close()
 
     async def close(self) -> None:
         if self.upstream is not None:
@@ -65,7 +76,7 @@ def build_ledger(settings: Settings, traces: "Traces | None" = None) -> Ledger:
         ledger_of = traced_ledger(traces, remote=settings.ledger_url.startswith("postgresql"))
     return ledger_of(
         settings.ledger_url or f"sqlite:///{settings.data_dir / 'ledger.sqlite3'}",
-        number_key=settings.ledger_secret(),
+        keys=settings.ledger_secrets(),
         now=_now,
     )
 
@@ -76,21 +87,37 @@ def build_messaging(settings: Settings, mint: Mint, traces: "Traces | None" = No
     proof = Proof() if settings.real_provider else None
     timeouts = Timeouts(answer_s=settings.provider_timeout_s)
     upstream = Upstream(settings.provider_url, timeouts=timeouts) if settings.waba_key is not None else None
+    provider = _build_provider(settings, timeouts, traces)
+    return Messaging(
+        ledger=ledger,
+        prepare=prepare,
+        provider=provider,
+        send=None if provider is None else Send(provider=provider, ledger=ledger, proof=proof),
+        proof=proof,
+        upstream=upstream,
+        chores=tuple(_chores(settings, ledger)),
+    )
+
+
+def _build_provider(settings: Settings, timeouts: Timeouts, traces: "Traces | None") -> Provider | None:
     if settings.d360_api_key is None:
-        return Messaging(ledger=ledger, prepare=prepare, provider=None, send=None, proof=proof, upstream=upstream)
+        return None
     provider_of = Provider
     if traces is not None:
         from proxy.messaging.traced import traced_provider  # noqa: PLC0415 - OpenTelemetry is behind it
 
         provider_of = traced_provider(traces)
-    provider = provider_of(
+    return provider_of(
         settings.provider_url,
         settings.d360_api_key.get_secret_value(),
         timeouts=timeouts,
         retries=Retries(tries=PROVIDER_TRIES, total_s=PROVIDER_RETRY_TOTAL_S),
     )
-    send = Send(provider=provider, ledger=ledger, proof=proof)
-    return Messaging(ledger=ledger, prepare=prepare, provider=provider, send=send, proof=proof, upstream=upstream)
+
+
+def _chores(settings: Settings, ledger: Ledger) -> Iterator[Chore]:
+    retention = Retention(database=ledger.database, days=settings.ledger_retention_days, now=_now)
+    yield Chore(name="retention", do=retention.sweep, every_s=EVERY_S)
 
 
 def messaging_routes(settings: Settings, messaging: Messaging, mint: Mint, uploads: Uploads) -> Iterator[Route]:

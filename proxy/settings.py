@@ -84,7 +84,10 @@ class Settings(BaseSettings):
     )
     ledger_key: SecretStr | None = Field(
         None,
-        description="Base64url key of the hash that stands for phone numbers. Unset: made in DATA_DIR (SQLite only).",
+        description="Base64url key of what the ledger hides, newest first, comma-separated. Unset: made in DATA_DIR.",
+    )
+    ledger_retention_days: int = Field(
+        90, ge=1, le=3650, description="Days that messages, statuses and fetches stay in the ledger."
     )
 
     serve_only: Literal["delivery", "messaging"] | None = Field(
@@ -224,7 +227,7 @@ class Settings(BaseSettings):
     @classmethod
     def _check_keys(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if value is not None:
-            (parse_link_keys if info.field_name == "link_keys" else parse_secret)(value.get_secret_value())
+            (parse_link_keys if info.field_name == "link_keys" else parse_ledger_keys)(value.get_secret_value())
         return value
 
     @field_validator("webhook_secret", "d360_api_key")
@@ -304,10 +307,10 @@ class Settings(BaseSettings):
             return parse_link_keys(self.link_keys.get_secret_value())
         return {1: _kept_secret(self.data_dir / "link.key")}
 
-    def ledger_secret(self) -> bytes:
+    def ledger_secrets(self) -> tuple[bytes, ...]:
         if self.ledger_key is not None:
-            return parse_secret(self.ledger_key.get_secret_value())
-        return _kept_secret(self.data_dir / "ledger.key")
+            return parse_ledger_keys(self.ledger_key.get_secret_value())
+        return (_kept_secret(self.data_dir / "ledger.key"),)
 
 
 def env_file() -> Path:
@@ -340,6 +343,10 @@ def parse_secret(text: str) -> bytes:
     if len(secret) < MIN_SECRET_BYTES:
         raise ValueError(f"must hold at least {MIN_SECRET_BYTES} bytes")
     return secret
+
+
+def parse_ledger_keys(text: str) -> tuple[bytes, ...]:
+    return tuple(parse_secret(secret.strip()) for secret in text.split(","))
 
 
 def parse_link_keys(text: str) -> Mapping[int, bytes]:

@@ -125,8 +125,9 @@ def test_a_link_of_the_store_is_replaced_fetched_and_followed(house: "House", he
     assert answer.headers["x-medialink-links"] == "replaced=1, kept=0, foreign=0"
     (entry,) = kept(house)
     assert entry.id == answer.headers["x-medialink-id"] == message["biz_opaque_callback_data"]
-    assert (entry.key, entry.link, entry.provider_message_id) == ("open/a.jpg", message["image"]["link"], wamid)
-    assert (entry.kind, entry.outcome, entry.status, entry.recipient_last4) == (
+    (medium,) = entry.media
+    assert (medium.key, medium.link, entry.provider_message_id) == ("open/a.jpg", message["image"]["link"], wamid)
+    assert (entry.type, entry.outcome, entry.status, entry.recipient_last4) == (
         "image",
         "accepted",
         "delivered",
@@ -228,7 +229,8 @@ def test_what_needs_no_change_goes_out_byte_for_byte(build: Build, elsewhere: El
     for body in bodies:
         assert post(house, body).status_code == 200
     assert elsewhere.bodies == bodies
-    assert [entry.link for entry in kept(house)] == [None], "a text and a mark as read stand in no ledger"
+    known = {entry.type: [(medium.kind, medium.link) for medium in entry.media] for entry in kept(house)}
+    assert known == {"text": [], "image": [("image", None)]}, "a mark as read goes to nobody"
 
 
 def test_a_link_of_ours_is_verified_and_left(house: "House", light_jpeg: bytes) -> None:

@@ -87,7 +87,7 @@ def test_a_key_file_that_everybody_can_read_is_refused_in_any_mode(
 ) -> None:
     settings = Settings.read(data_dir=tmp_path)
     settings.link_secrets()
-    settings.ledger_secret()
+    settings.ledger_secrets()
     for allowed in (0o600, 0o660):
         (tmp_path / name).chmod(allowed)
         Settings.read(data_dir=tmp_path)

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Self
 
+from proxy.delivery.links import Link
 from proxy.media.kinds import Kind
 from proxy.messaging.statuses import State
 
@@ -19,16 +21,50 @@ class Fate(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """A message about to be posted. `recipient` is digits; of them only a keyed hash and the last four are kept."""
+class LedgerMedium:
+    """A medium of a message: by link, ours with its key and rendition; or by an id of the provider's, with neither."""
 
-    id: str
     kind: Kind
-    recipient: str
     link: str | None = None
     key: str | None = None
     rendition_id: str | None = None
+
+    @classmethod
+    def of(cls, kind: Kind, link: str | None, ours: Link | None) -> Self:
+        return cls(
+            kind=kind, link=link, key=ours.key if ours else None, rendition_id=ours.rendition_id if ours else None
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A message about to be posted. `recipient` is digits; of them only a keyed hash and the last four are kept.
+
+    `type` is WhatsApp's: image, template, text.
+    """
+
+    id: str
+    type: str
+    recipient: str
+    media: tuple[LedgerMedium, ...] = ()
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerFetch:
+    """A GET for a link that our origin answered. `whole`: all that the answer announced went out.
+
+    `code` is that of our error; `agent` what the fetcher called itself.
+    """
+
+    rendition_id: str
+    at: datetime
+    status: int
+    sent_bytes: int
+    whole: bool
+    ms: float
+    code: str | None = None
+    agent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +80,8 @@ class LedgerStatus:
 class LedgerMessage:
     id: str
     provider_message_id: str | None
-    kind: Kind
-    key: str | None
-    rendition_id: str | None
-    link: str | None
+    type: str
+    media: tuple[LedgerMedium, ...]
     recipient_last4: str
     outcome: Fate
     error_code: int | None

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from proxy import telemetry
 from proxy.errors import Unavailable
-from proxy.media.kinds import Kind
 from proxy.messaging.entries import Entry
 from proxy.messaging.ledger import Ledger
 from proxy.messaging.outcomes import Outcome
@@ -36,15 +35,15 @@ class Forward:
     proof: Proof | None
 
     async def __call__(self, rewritten: Rewritten, call: Call) -> Forwarded:
-        """Post a message once. What holds no medium (a text, a mark as read) stands in no ledger.
+        """Post a message once. What goes to nobody (a mark as read) stands in no ledger.
 
         Raises:
             PublicUrlBroken, LedgerAway, DiskFull: it was not sent.
         """
         if self.proof is not None and rewritten.minted is not None:
             await self.proof.require(rewritten.minted)
-        if rewritten.kind is not None:
-            await self.ledger.begin(_entry(rewritten, rewritten.kind))
+        if rewritten.letter.type:
+            await self.ledger.begin(_entry(rewritten))
         headers = [(name, value) for name, value in call.headers if name not in _OURS]
         headers.append((b"accept-encoding", b"identity"))
         posted = Call(method=call.method, path=call.path, query=call.query, headers=headers)
@@ -52,7 +51,7 @@ class Forward:
             outcome, answer = await self.upstream.post(posted, rewritten.body)
         metrics.SENDS.labels(LABELS[type(outcome)]).inc()
         telemetry.log.info("message.passed_on", id=rewritten.id, outcome=type(outcome).__name__, **rewritten.counts)
-        if rewritten.kind is not None:
+        if rewritten.letter.type:
             await self._write_down(rewritten.id, outcome)
         return Forwarded(rewritten=rewritten, outcome=outcome, answer=answer)
 
@@ -64,14 +63,11 @@ class Forward:
             telemetry.log.error("message.not_written_down", id=message_id, error=error.code)
 
 
-def _entry(rewritten: Rewritten, kind: Kind) -> Entry:
-    minted = rewritten.minted
+def _entry(rewritten: Rewritten) -> Entry:
     return Entry(
         id=rewritten.id,
-        kind=kind,
+        type=rewritten.letter.type,
         recipient=rewritten.letter.recipient,
-        link=rewritten.link,
-        key=minted.link.key if minted else None,
-        rendition_id=minted.link.rendition_id if minted else None,
+        media=rewritten.media,
         warnings=rewritten.warnings,
     )

@@ -7,7 +7,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, assert_never
 
-from sqlalchemy import Connection, Table, exists, insert, select, update
+from sqlalchemy import Connection, Table, exists, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
@@ -17,12 +17,14 @@ from proxy.messaging.entries import Entry, Fate, LedgerMessage, LedgerStatus
 from proxy.messaging.outcomes import Accepted, NotSent, Outcome, Refused, Uncertain
 from proxy.messaging.pseudonyms import NOBODY, Pseudonyms, last4
 from proxy.messaging.statuses import Status, rank
-from proxy.messaging.tables import messages, read_histories, read_messages
+from proxy.messaging.tables import media, messages, read_histories, read_messages
 from proxy.messaging.tables import statuses as history
+from proxy.messaging.together import Together
 
 __all__ = ["Entry", "Fate", "Ledger", "LedgerMessage", "LedgerStatus"]
 
 MAX_RECENT = 1000
+MAX_STATUSES_TOGETHER = 500
 
 _ID_OF_ANOTHER = "the provider answered with the id of another message, so its statuses cannot be told apart"
 _INSERTS: Mapping[str, Callable[[Table], sqlite.Insert | postgresql.Insert]] = MappingProxyType(
@@ -33,10 +35,11 @@ _INSERTS: Mapping[str, Callable[[Table], sqlite.Insert | postgresql.Insert]] = M
 class Ledger:
     """Every method raises LedgerAway when the database does not answer, and DiskFull when it has no room."""
 
-    def __init__(self, url: str, *, number_key: bytes, now: Callable[[], datetime]) -> None:
-        self._database = Database(url)
-        self._pseudonyms = Pseudonyms(number_key)
+    def __init__(self, url: str, *, keys: tuple[bytes, ...], now: Callable[[], datetime]) -> None:
+        self.database = Database(url)
+        self._pseudonyms = Pseudonyms(keys)
         self._now = now
+        self._record = Together(self._keep_all, max_items=MAX_STATUSES_TOGETHER)
 
     async def open(self) -> None:
         """Bring the database up to date; safe when several processes start at once.
@@ -44,7 +47,7 @@ class Ledger:
         Raises:
             SettingsInvalid: it was made by another release, whose tables are not known here.
         """
-        await self._database.open()
+        await self.database.open()
 
     async def begin(self, entry: Entry) -> None:
         """Write down what is about to be posted.
@@ -52,7 +55,7 @@ class Ledger:
         Raises:
             Malformed: the id has been used.
         """
-        await self._database.write(partial(self._begin, entry), idempotent=False)
+        await self.database.write(partial(self._begin, entry), idempotent=False)
 
     async def finish(self, message_id: str, outcome: Outcome) -> None:
         """Write down what became of the post, and take up statuses that were faster than its answer.
@@ -60,9 +63,9 @@ class Ledger:
         Raises:
             NotFound: no message was begun under this id.
         """
-        await self._database.write(partial(self._finish, message_id, outcome), idempotent=True)
+        await self.database.write(partial(self._finish, message_id, outcome), idempotent=True)
         if isinstance(outcome, Accepted):
-            await self._database.write(partial(self._settle, {outcome.message_id}), idempotent=True)
+            await self.database.write(partial(self._settle, {outcome.message_id}), idempotent=True)
 
     async def record(self, statuses: Sequence[Status]) -> int:
         """Keep statuses in any order, any number of times; gives how many were new.
@@ -70,40 +73,32 @@ class Ledger:
         A status belongs to the message that has its id; where the provider's answer was lost, to the one whose id it
         carries as callback data, which is accepted by that. Others are kept all the same.
         """
-        if not statuses:
-            return 0
-        # every process goes through messages in one order, so that none waits for a row in a circle
-        ordered = sorted(statuses, key=_place)
-        new = await self._database.write(partial(self._keep, ordered), idempotent=True)
-        await self._database.write(partial(self._settle, {status.message_id for status in ordered}), idempotent=True)
-        return new
+        return sum(await self._record(statuses)) if statuses else 0
 
     async def message(self, message_id: str) -> LedgerMessage | None:
-        query = select(messages).where(messages.c.id == message_id)
-        found = await self._database.read(partial(read_messages, query))
+        """Find a message by its id, or by the provider's."""
+        query = select(messages).where(or_(messages.c.id == message_id, messages.c.provider_message_id == message_id))
+        found = await self.database.read(partial(read_messages, query))
         return found[0] if found else None
 
     async def recent(self, limit: int) -> tuple[LedgerMessage, ...]:
         """List the newest messages first, at most MAX_RECENT."""
         query = select(messages).order_by(messages.c.created_at.desc(), messages.c.id)
-        return await self._database.read(partial(read_messages, query.limit(max(0, min(limit, MAX_RECENT)))))
+        return await self.database.read(partial(read_messages, query.limit(max(0, min(limit, MAX_RECENT)))))
 
     async def check(self) -> None:
         """Ask whether the database answers and has our tables."""
-        await self._database.read(partial(read_messages, select(messages).limit(1)))
+        await self.database.read(partial(read_messages, select(messages).limit(1)))
 
     async def close(self) -> None:
-        await self._database.close()
+        await self.database.close()
 
     def _begin(self, entry: Entry, connection: Connection) -> None:
         recipient = self._pseudonyms.of(entry.recipient)
         now = self._now()
         row = {
             "id": entry.id,
-            "kind": entry.kind.value,
-            "key": entry.key,
-            "rendition_id": entry.rendition_id,
-            "link": entry.link,
+            "type": entry.type,
             "recipient_hash": recipient,
             "recipient_last4": last4(entry.recipient),
             "outcome": Fate.POSTING.value,
@@ -115,6 +110,19 @@ class Ledger:
             connection.execute(insert(messages).values(row))
         except IntegrityError:
             raise Malformed(field="id", problem="has been used for another message; take a new one") from None
+        rows = [
+            {
+                "message_id": entry.id,
+                "position": position,
+                "kind": medium.kind.value,
+                "link": medium.link,
+                "key": medium.key,
+                "rendition_id": medium.rendition_id,
+            }
+            for position, medium in enumerate(entry.media)
+        ]
+        if rows:
+            connection.execute(insert(media), rows)
 
     def _finish(self, message_id: str, outcome: Outcome, connection: Connection) -> None:
         found = connection.execute(
@@ -131,8 +139,18 @@ class Ledger:
             .values(**columns, updated_at=self._now())
         )
 
-    def _keep(self, ordered: Sequence[Status], connection: Connection) -> int:
-        return sum(self._keep_one(status, connection) for status in ordered)
+    async def _keep_all(self, statuses: Sequence[Status]) -> list[bool]:
+        """Write many in one commit, as each waits for the disk; tells of each whether it was new."""
+        # every process goes through messages in one order, so that none waits for a row in a circle
+        places = sorted(range(len(statuses)), key=lambda place: _place(statuses[place]))
+        ordered = [statuses[place] for place in places]
+        new = await self.database.write(partial(self._keep, ordered), idempotent=True)
+        await self.database.write(partial(self._settle, {status.message_id for status in ordered}), idempotent=True)
+        told = dict(zip(places, new, strict=True))
+        return [told[place] for place in range(len(statuses))]
+
+    def _keep(self, ordered: Sequence[Status], connection: Connection) -> list[bool]:
+        return [self._keep_one(status, connection) for status in ordered]
 
     def _keep_one(self, status: Status, connection: Connection) -> bool:
         if status.callback_data is not None:

@@ -6,7 +6,8 @@ A plain hash would not do: there are so few numbers that all of them can be trie
 import hashlib
 import hmac
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 
 from proxy.errors import Malformed
 from proxy.messaging.messages import MAX_NUMBER_DIGITS, MIN_NUMBER_DIGITS
@@ -20,18 +21,24 @@ _GAP = re.compile(r"[\s().\-/]{0,3}")
 
 
 class Pseudonyms:
-    def __init__(self, key: bytes) -> None:
-        if len(key) < MIN_KEY_BYTES:
+    """The first key makes hashes; with the others, numbers are known again that were hashed before a rotation."""
+
+    def __init__(self, keys: tuple[bytes, ...]) -> None:
+        if not keys or min(len(key) for key in keys) < MIN_KEY_BYTES:
             raise Malformed(field="number key", problem=f"must have at least {MIN_KEY_BYTES} bytes")
-        self._key = key
+        self._keys = keys
 
     def of(self, number: str | None) -> str:
-        return NOBODY if number is None else hmac.new(self._key, number.encode(), hashlib.sha256).hexdigest()
+        return NOBODY if number is None else self.all_of(number)[0]
 
-    def redact(self, text: str, numbers: Collection[str]) -> str:
+    def all_of(self, number: str) -> tuple[str, ...]:
+        """Give the hashes that the number may stand under, the one of today first."""
+        return tuple(hmac.new(key, number.encode(), hashlib.sha256).hexdigest() for key in self._keys)
+
+    def redact(self, text: str, numbers: AbstractSet[str]) -> str:
         """Black out the numbers of these hashes but for the last four digits, also where they are written apart."""
         for start, end, digits in _candidates(text):
-            if self.of(digits.removeprefix("00")) in numbers:
+            if not numbers.isdisjoint(self.all_of(digits.removeprefix("00"))):
                 return f"{text[:start]}…{digits[-4:]}{self.redact(text[end:], numbers)}"
         return text
 

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
+from proxy.delivery.links import Link
 from proxy.delivery.mint import Minted
 from proxy.errors import MedialinkError
-from proxy.media.kinds import Kind
 from proxy.messaging.callers import Caller
+from proxy.messaging.entries import LedgerMedium
 from proxy.messaging.json_texts import Edit, Text, splice, written_anew
 from proxy.messaging.prepare import FOREIGN_LINK
 from proxy.messaging.relink import Relink
@@ -27,16 +28,12 @@ class LinkFailed(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rewritten:
-    """A message that can be posted. `kind`, `link` and `minted` are those of the medium that the ledger keeps.
-
-    That is its first link, else its first id; `kind` is None where it has neither.
-    """
+    """A message that can be posted. `minted` is its first link of ours."""
 
     id: str
     letter: Letter
     body: bytes
-    kind: Kind | None
-    link: str | None
+    media: tuple[LedgerMedium, ...]
     minted: Minted | None
     warnings: tuple[str, ...]
     counts: Mapping[str, int]
@@ -62,14 +59,15 @@ class Rewrite:
         edits = [written_anew(text, made.url) for _, text, made in found if made and made.url != text.value]
         if letter.slots and not letter.has_callback_data:
             edits.append(_callback_data(letter, own_id))
-        first = next(iter(found), None)
         return Rewritten(
             id=own_id,
             letter=letter,
             body=splice(letter.body, edits),
-            kind=first[0].kind if first else next((slot.kind for slot in letter.slots), None),
-            link=None if first is None else (first[2].url if first[2] else first[1].value),
-            minted=first[2] if first else None,
+            media=(
+                *(LedgerMedium.of(slot.kind, *_as_sent(text, made)) for slot, text, made in found),
+                *(LedgerMedium(kind=slot.kind) for slot in letter.slots if not slot.links),
+            ),
+            minted=next((made for _, _, made in found if made), None),
             warnings=_warnings([made for _, _, made in found]),
             counts=_counts(found),
         )
@@ -85,6 +83,10 @@ def _good(slot: Slot, outcome: Minted | BaseException | None) -> Minted | None:
             raise outcome
         case _:
             assert_never(outcome)
+
+
+def _as_sent(text: Text, made: Minted | None) -> tuple[str, Link | None]:
+    return (made.url, made.link) if made else (text.value, None)
 
 
 def _callback_data(letter: Letter, own_id: str) -> Edit:

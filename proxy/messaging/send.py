@@ -10,6 +10,7 @@ from proxy import telemetry
 from proxy.delivery.verdicts import in_json
 from proxy.errors import ProviderBusy, ProviderRefused, SendUncertain, Unavailable
 from proxy.messaging.callers import Callers, read_body
+from proxy.messaging.entries import LedgerMedium
 from proxy.messaging.give import warned
 from proxy.messaging.ledger import Entry, Ledger
 from proxy.messaging.outcomes import Accepted, NotSent, Outcome, Refused, Uncertain
@@ -43,17 +44,15 @@ class Send:
             PublicUrlBroken, ProviderRefused, ProviderBusy: it was not sent.
             SendUncertain: it may have been sent.
         """
-        minted = prepared.minted
+        minted, media = prepared.minted, prepared.message.media
         if self.proof is not None and minted is not None:
             await self.proof.require(minted)
         await self.ledger.begin(
             Entry(
                 id=prepared.id,
-                kind=prepared.message.media.kind,
+                type=media.kind,
                 recipient=prepared.message.to,
-                link=prepared.message.media.link,
-                key=minted.link.key if minted else None,
-                rendition_id=minted.link.rendition_id if minted else None,
+                media=(LedgerMedium.of(media.kind, media.link, minted.link if minted else None),),
                 warnings=prepared.warnings,
             )
         )

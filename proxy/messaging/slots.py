@@ -12,12 +12,14 @@ from typing import Final
 
 from proxy.errors import Malformed
 from proxy.media.kinds import Kind
+from proxy.messaging.foreign import identifier
 from proxy.messaging.json_texts import Array, Object, Plain, Text, Value, read_object
 from proxy.messaging.messages import make_media, parse_number
 
 MAX_LINKS: Final = 64
 """A carousel has ten cards."""
 CALLBACK_DATA: Final = "biz_opaque_callback_data"
+DEFAULT_TYPE: Final = "text"
 
 _KINDS: Final = frozenset(Kind)
 _STAND_IN: Final = "https://link.invalid"
@@ -41,11 +43,13 @@ class Slot:
 class Letter:
     """A body on its way to the provider, as far as it is ours to read.
 
-    `recipient` is digits, for they stand in the ledger under their hash; empty where the message goes to no number.
+    `type` is empty where it is no message, such as a mark as read. `recipient` is digits, for they stand in the ledger
+    under their hash; empty where the message goes to no number.
     """
 
     body: bytes
     root: Object
+    type: str
     slots: tuple[Slot, ...]
     recipient: str
 
@@ -64,7 +68,7 @@ def read_letter(body: bytes) -> Letter:
     slots = tuple(_slots(root, ""))
     if sum(len(slot.links) for slot in slots) > MAX_LINKS:
         raise Malformed(field="body", problem=f"may hold {MAX_LINKS} links, and this one holds more")
-    return Letter(body=body, root=root, slots=slots, recipient=_recipient(root))
+    return Letter(body=body, root=root, type=_type(root), slots=slots, recipient=_recipient(root))
 
 
 def _slots(value: Value, where: str) -> Iterator[Slot]:
@@ -106,6 +110,13 @@ def _check(medium: Object, kind: Kind, where: str) -> None:
 def _is_given(medium: Object, name: str) -> bool:
     """Tell a member that says something from an empty one, which client libraries write for none."""
     return any(value != Plain(b"null") and (not isinstance(value, Text) or value.value) for value in medium.all(name))
+
+
+def _type(root: Object) -> str:
+    """Read what kind of message goes to somebody; Meta takes one without a type for a text (facts, section 2)."""
+    if not root.all("to"):
+        return ""
+    return next((text for each in root.texts("type") if (text := identifier(each.value))), DEFAULT_TYPE)
 
 
 def _recipient(root: Object) -> str:

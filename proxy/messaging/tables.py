@@ -8,12 +8,16 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Connection,
     DateTime,
     Dialect,
+    Float,
+    ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Row,
     Select,
@@ -25,7 +29,7 @@ from sqlalchemy import (
 )
 
 from proxy.media.kinds import Kind
-from proxy.messaging.entries import Fate, LedgerMessage, LedgerStatus
+from proxy.messaging.entries import Fate, LedgerMedium, LedgerMessage, LedgerStatus
 from proxy.messaging.statuses import State, rank
 
 
@@ -51,10 +55,7 @@ messages = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("provider_message_id", Text, unique=True),
-    Column("kind", Text, nullable=False),
-    Column("key", Text),
-    Column("rendition_id", Text),
-    Column("link", Text),
+    Column("type", Text, nullable=False),
     Column("recipient_hash", Text, nullable=False),
     Column("recipient_last4", Text, nullable=False),
     Column("outcome", Text, nullable=False),
@@ -66,6 +67,18 @@ messages = Table(
     Column("created_at", Utc, nullable=False),
     Column("updated_at", Utc, nullable=False),
     Index("messages_created_at", "created_at"),
+)
+
+media = Table(
+    "media",
+    metadata,
+    Column("message_id", Text, ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("key", Text),
+    Column("rendition_id", Text),
+    Column("link", Text),
+    Index("media_rendition_id", "rendition_id"),
 )
 
 statuses = Table(
@@ -82,14 +95,52 @@ statuses = Table(
     UniqueConstraint(
         "provider_message_id", "status", "recipient_hash", name="statuses_once_per_message_status_recipient"
     ),
+    Index("statuses_recorded_at", "recorded_at"),
 )
 """History, duplicates left out. It names no row of `messages`: a status may come first, or belong to another sender."""
+
+fetches = Table(
+    "fetches",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("rendition_id", Text, nullable=False),
+    Column("at", Utc, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("sent_bytes", BigInteger, nullable=False),
+    Column("whole", Boolean, nullable=False),
+    Column("ms", Float, nullable=False),
+    Column("code", Text),
+    Column("agent", Text),
+    Index("fetches_rendition_id_at", "rendition_id", "at"),
+    Index("fetches_at", "at"),
+)
+"""It names no row of `media`: a link is fetched for others, too."""
+
+unread = Table(
+    "unread",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("recorded_at", Utc, nullable=False),
+    Index("unread_recorded_at", "recorded_at"),
+)
+"""Webhooks of which something was not understood, whole and encrypted, for whoever teaches us."""
 
 
 def read_messages(query: Select[Any], connection: Connection) -> tuple[LedgerMessage, ...]:
     rows = connection.execute(query).all()
     histories = read_histories([row.provider_message_id for row in rows if row.provider_message_id], connection)
-    return tuple(_message(row, histories[row.provider_message_id]) for row in rows)
+    found = _read_media([row.id for row in rows], connection)
+    return tuple(_message(row, found[row.id], histories[row.provider_message_id]) for row in rows)
+
+
+def _read_media(message_ids: Sequence[str], connection: Connection) -> dict[str, list[LedgerMedium]]:
+    found = defaultdict[str, list[LedgerMedium]](list)
+    query = select(media).where(media.c.message_id.in_(message_ids)).order_by(media.c.message_id, media.c.position)
+    for row in connection.execute(query).all():
+        medium = LedgerMedium(kind=Kind(row.kind), link=row.link, key=row.key, rendition_id=row.rendition_id)
+        found[row.message_id].append(medium)
+    return found
 
 
 def read_histories(provider_message_ids: Sequence[str], connection: Connection) -> dict[str | None, list[LedgerStatus]]:
@@ -110,14 +161,12 @@ def read_histories(provider_message_ids: Sequence[str], connection: Connection) 
     return found
 
 
-def _message(row: Row[Any], known: Sequence[LedgerStatus]) -> LedgerMessage:
+def _message(row: Row[Any], found: Sequence[LedgerMedium], known: Sequence[LedgerStatus]) -> LedgerMessage:
     return LedgerMessage(
         id=row.id,
         provider_message_id=row.provider_message_id,
-        kind=Kind(row.kind),
-        key=row.key,
-        rendition_id=row.rendition_id,
-        link=row.link,
+        type=row.type,
+        media=tuple(found),
         recipient_last4=row.recipient_last4,
         outcome=Fate(row.outcome),
         error_code=row.error_code,

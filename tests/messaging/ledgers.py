@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from proxy.media.kinds import Kind
+from proxy.messaging.entries import LedgerMedium
 from proxy.messaging.ledger import Entry, Ledger, LedgerMessage
 from proxy.messaging.outcomes import Accepted, Refused
 from proxy.messaging.statuses import State, Status
@@ -34,15 +35,15 @@ def using(url: str, work: Callable[[Ledger], Awaitable[T]]) -> T:
 
 def make_ledger(url: str) -> Ledger:
     seconds = itertools.count()
-    return Ledger(url, number_key=KEY, now=lambda: EPOCH + timedelta(seconds=next(seconds)))
+    return Ledger(url, keys=(KEY,), now=lambda: EPOCH + timedelta(seconds=next(seconds)))
 
 
 def entry(message_id: str = "m1", **fields: object) -> Entry:
     known: dict[str, object] = {
         "id": message_id,
-        "kind": Kind.IMAGE,
+        "type": "image",
         "recipient": NUMBER,
-        "link": "https://m.example/x",
+        "media": (LedgerMedium(kind=Kind.IMAGE, link="https://m.example/x"),),
     }
     return Entry(**known | fields)  # type: ignore[arg-type]  # fields of all types, each test names its own
 

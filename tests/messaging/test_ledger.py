@@ -20,6 +20,7 @@ from alembic.runtime.migration import MigrationContext
 import proxy
 from proxy.errors import LedgerAway, Malformed, NotFound, SettingsInvalid
 from proxy.media.kinds import Kind
+from proxy.messaging.entries import LedgerMedium
 from proxy.messaging.ledger import Fate, Ledger, LedgerMessage
 from proxy.messaging.ledger_urls import parse_ledger_url
 from proxy.messaging.outcomes import Accepted, NotSent, Outcome, Refused, Uncertain
@@ -29,16 +30,18 @@ from tests.messaging.ledgers import EPOCH, entry, known, make_ledger, status, us
 
 
 def test_a_message_that_was_begun_is_found_after_a_crash(url: str) -> None:
-    whole = entry(key="offers/ä.jpg", rendition_id="r1", warnings=("a warning", "ünother"))
+    media = (
+        LedgerMedium(kind=Kind.IMAGE, key="offers/ä.jpg", rendition_id="r1", link="https://m.example/x"),
+        LedgerMedium(kind=Kind.VIDEO),
+    )
+    whole = entry(media=media, warnings=("a warning", "ünother"))
     using(url, lambda ledger: ledger.begin(whole))
     found = using(url, known)
     assert found == LedgerMessage(
         id="m1",
         provider_message_id=None,
-        kind=Kind.IMAGE,
-        key="offers/ä.jpg",
-        rendition_id="r1",
-        link="https://m.example/x",
+        type="image",
+        media=media,
         recipient_last4="4567",
         outcome=Fate.POSTING,
         error_code=None,
@@ -78,8 +81,8 @@ def test_an_id_is_used_once(url: str) -> None:
     async def work(ledger: Ledger) -> None:
         await ledger.begin(entry())
         with pytest.raises(Malformed):
-            await ledger.begin(entry(link="https://m.example/y"))
-        assert (await known(ledger)).link == "https://m.example/x"
+            await ledger.begin(entry(media=(LedgerMedium(kind=Kind.VIDEO),)))
+        assert [medium.kind for medium in (await known(ledger)).media] == [Kind.IMAGE]
 
     using(url, work)
 
@@ -252,11 +255,11 @@ from proxy.media.kinds import Kind
 from proxy.messaging.ledger import Entry, Ledger
 
 async def main(url, message_id):
-    ledger = Ledger(url, number_key=b"k" * 32, now=lambda: datetime.now(UTC))
+    ledger = Ledger(url, keys=(b"k" * 32,), now=lambda: datetime.now(UTC))
     print("ready", flush=True)
     sys.stdin.read()
     await ledger.open()
-    await ledger.begin(Entry(id=message_id, kind=Kind.IMAGE, recipient="491701234567"))
+    await ledger.begin(Entry(id=message_id, type="image", recipient="491701234567"))
     await ledger.close()
 
 asyncio.run(main(*sys.argv[1:]))
@@ -272,7 +275,7 @@ def status(fields):
     return Status(**fields | {"status": State(fields["status"]), "at": datetime.fromisoformat(fields["at"])})
 
 async def main(url, bodies):
-    ledger = Ledger(url, number_key=b"k" * 32, now=lambda: datetime.now(UTC))
+    ledger = Ledger(url, keys=(b"k" * 32,), now=lambda: datetime.now(UTC))
     await ledger.open()
     print("ready", flush=True)
     sys.stdin.read()

@@ -10,7 +10,7 @@ from proxy.errors import Malformed
 from proxy.messaging.pseudonyms import NOBODY, Pseudonyms, last4
 
 NUMBER = "491701234567"
-PSEUDONYMS = Pseudonyms(b"k" * 32)
+PSEUDONYMS = Pseudonyms((b"k" * 32,))
 OF_NUMBER = {PSEUDONYMS.of(NUMBER)}
 
 
@@ -22,13 +22,20 @@ def test_a_pseudonym_tells_numbers_apart_and_nothing_else() -> None:
 
 
 def test_a_pseudonym_depends_on_the_key() -> None:
-    assert PSEUDONYMS.of(NUMBER) != Pseudonyms(b"l" * 32).of(NUMBER)
+    assert PSEUDONYMS.of(NUMBER) != Pseudonyms((b"l" * 32,)).of(NUMBER)
     assert PSEUDONYMS.of(NUMBER) != hashlib.sha256(NUMBER.encode()).hexdigest()
+
+
+def test_a_number_of_before_a_rotation_is_known_again() -> None:
+    rotated = Pseudonyms((b"l" * 32, b"k" * 32))
+    assert rotated.of(NUMBER) != PSEUDONYMS.of(NUMBER)
+    assert rotated.all_of(NUMBER) == (rotated.of(NUMBER), PSEUDONYMS.of(NUMBER))
+    assert rotated.redact(f"to {NUMBER}", OF_NUMBER) == "to …4567"
 
 
 def test_a_short_key_is_refused() -> None:
     with pytest.raises(Malformed):
-        Pseudonyms(b"k" * 15)
+        Pseudonyms((b"k" * 15,))
 
 
 def test_the_last_four_digits_are_kept() -> None:

@@ -76,7 +76,7 @@ def test_a_full_disk_is_told_as_such_and_loses_nothing(file: Path) -> None:
 
     async def work(ledger: Ledger) -> None:
         with pytest.raises(DiskFull):
-            await ledger.begin(entry("m2", link="https://m.example/" + "x" * 100_000))
+            await ledger.begin(entry("m2", warnings=("x" * 100_000,)))
         assert [message.id for message in await ledger.recent(10)] == ["m1"]
         await ledger.finish("m1", Uncertain(details="ReadTimeout"))
 
