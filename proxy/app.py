@@ -3,7 +3,7 @@
 import gc
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Lifespan, Scope
 
 from proxy import telemetry
 from proxy.delivery.cache import DiskCache
+from proxy.delivery.fetches import noted
 from proxy.delivery.hits import Hits, HitsFirst
 from proxy.delivery.links import Links
 from proxy.delivery.makings import Makings
@@ -45,6 +46,7 @@ from proxy.telemetry.redaction import secrets_in
 
 if TYPE_CHECKING:
     from proxy.messaging.ledger import Ledger
+    from proxy.messaging_doors import Messaging, Recording
     from proxy.telemetry.traces import Traces
 
 Only = Literal["delivery", "messaging"]
@@ -195,7 +197,7 @@ def create_app(
     Where there is a socket for the platform, health and metrics are answered there, and nowhere else.
     """
     delivery = build_delivery(settings, traces)
-    messaging, trusts = None, None
+    messaging, trusts, recording = None, None, None
     if only != "delivery":
         from proxy.messaging_doors import (  # noqa: PLC0415 - a database is behind it
             build_messaging,
@@ -205,33 +207,28 @@ def create_app(
 
         messaging = build_messaging(settings, delivery.mint, traces)
         trusts = known_callers(settings)
-    health = build_health(delivery, messaging.ledger if messaging else None)
+    ledger = messaging.ledger if messaging else None
+    if only != "messaging" and (only is None if settings.record_fetches is None else settings.record_fetches):
+        from proxy.messaging_doors import build_recording  # noqa: PLC0415 - a database is behind it
+
+        recording = build_recording(settings, delivery.links, ledger)
+    health = build_health(delivery, ledger)
     routes = [] if platform else health.routes()
     if messaging is not None:
         routes += messaging_routes(settings, messaging, delivery.mint, delivery.uploads)
     hits = Hits(clock=time.time)
     delivery.takedowns.listen(hits.clear)
     if only != "messaging":
-        serve = Serve(
-            links=delivery.links,
-            renditions=delivery.renditions,
-            mint=delivery.mint,
-            newest=delivery.newest,
-            rules=delivery.prefix_rules,
-            takedowns=delivery.takedowns,
-            hits=hits,
-            alias_prefixes=settings.alias_prefixes,
-            clock=time.time,
-        )
-        routes.append(Route("/m/{tag}/{token}/{name}", serve.link))
-        if settings.alias_prefixes:
-            routes += [Route(f"/{kind}/{{key:path}}", partial(serve.alias, kind), name=kind) for kind in Kind]
+        routes += _delivery_routes(settings, delivery, hits)
+
+    beside_requests: tuple[Messaging | Recording | None, ...] = (messaging, recording)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as running:
-            if messaging is not None:
-                await running.enter_async_context(messaging.at_work())
+            for part in beside_requests:
+                if part is not None:
+                    await running.enter_async_context(part.at_work())
             await delivery.open()
             delivery.renditions.tidy()
             await running.enter_async_context(metrics.handed_over())
@@ -245,8 +242,26 @@ def create_app(
 
     app = _routed(routes, lifespan)
     telemetry.log.info("service.mounted", routes=[route.path for route in routes])
-    served = telemetry.RequestIds(HitsFirst(Visits(Refusals(app)), hits), new_id=_new_request_id)
+    answering = noted(HitsFirst(Visits(Refusals(app)), hits), recording.log if recording else None)
+    served = telemetry.RequestIds(answering, new_id=_new_request_id)
     return served if traces is None else _traced(served, traces, routes, health, trusts)
+
+
+def _delivery_routes(settings: Settings, delivery: Delivery, hits: Hits) -> Iterator[Route]:
+    serve = Serve(
+        links=delivery.links,
+        renditions=delivery.renditions,
+        mint=delivery.mint,
+        newest=delivery.newest,
+        rules=delivery.prefix_rules,
+        takedowns=delivery.takedowns,
+        hits=hits,
+        alias_prefixes=settings.alias_prefixes,
+        clock=time.time,
+    )
+    yield Route("/m/{tag}/{token}/{name}", serve.link)
+    if settings.alias_prefixes:
+        yield from (Route(f"/{kind}/{{key:path}}", partial(serve.alias, kind), name=kind) for kind in Kind)
 
 
 def _traced(

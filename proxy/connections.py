@@ -12,6 +12,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from proxy.delivery.fetches import HUNG_UP
 from proxy.errors import Busy, HeadersTooLarge, Malformed, MedialinkError
 from proxy.patience import Limits, Patience, Phase, Sight
 
@@ -58,6 +59,12 @@ class Connection(HttpToolsProtocol):
             self.cut()
         elif surplus > 0:
             self.app = self._turn_away
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the app that who asked has gone; uvicorn takes what it sends on, and says nothing."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            cast("dict[str, Any]", self.cycle.scope)[HUNG_UP] = True
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self._held_bytes + len(data) <= MAX_HEAD_BYTES:

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from proxy import telemetry
 from proxy.connections import REFUSED
 from proxy.delivery.answers import BodyBroke
+from proxy.delivery.fetches import REFUSAL
 from proxy.errors import Busy, MedialinkError, MethodNotAllowed, NotFound
 from proxy.telemetry import metrics
 
@@ -29,6 +30,7 @@ async def failed(request: Request, error: Exception) -> Response:
         cause=repr(error.__cause__),
     )
     metrics.REFUSALS.labels(error.code).inc()
+    request.scope[REFUSAL] = error.code
     retry = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else {}
     return JSONResponse(
         {

@@ -12,12 +12,15 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import Scope
 
+from proxy.delivery.links import Links
 from proxy.delivery.mint import Mint
 from proxy.delivery.uploads import Uploads
 from proxy.errors import Unauthorized
 from proxy.messaging.addresses import Addresses
 from proxy.messaging.callers import Callers
 from proxy.messaging.chores import Chore, at_work
+from proxy.messaging.fetch_log import EVERY_S as FETCHES_EVERY_S
+from proxy.messaging.fetch_log import FetchLog
 from proxy.messaging.forward import Forward
 from proxy.messaging.gateway import Gateway
 from proxy.messaging.give import Give
@@ -28,7 +31,8 @@ from proxy.messaging.proof import Proof
 from proxy.messaging.provider import Provider, Retries, Timeouts
 from proxy.messaging.receive import Receive
 from proxy.messaging.relink import Relink
-from proxy.messaging.retention import EVERY_S, Retention
+from proxy.messaging.retention import EVERY_S as RETENTION_EVERY_S
+from proxy.messaging.retention import Retention
 from proxy.messaging.rewrite import Rewrite
 from proxy.messaging.send import Post, Send
 from proxy.messaging.upstream import Upstream
@@ -66,6 +70,29 @@ class Messaging:
         if self.provider is not None:
             await self.provider.close()
         await self.ledger.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """The doors that fetches need to be written down; `own` is the ledger where nobody else opens it."""
+
+    log: FetchLog
+    own: Ledger | None
+
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        if self.own is not None:
+            await self.own.open()
+        async with at_work([Chore(name="fetches", do=self.log.write_down, every_s=FETCHES_EVERY_S, at_last=True)]):
+            yield
+        if self.own is not None:
+            await self.own.close()
+
+
+def build_recording(settings: Settings, links: Links, ledger: Ledger | None) -> Recording:
+    """Note fetches in the ledger that is open already, else in one of its own."""
+    used = ledger or build_ledger(settings)
+    return Recording(log=FetchLog(used.database, links.open), own=None if ledger else used)
 
 
 def build_ledger(settings: Settings, traces: "Traces | None" = None) -> Ledger:
@@ -117,7 +144,7 @@ def _build_provider(settings: Settings, timeouts: Timeouts, traces: "Traces | No
 
 def _chores(settings: Settings, ledger: Ledger) -> Iterator[Chore]:
     retention = Retention(database=ledger.database, days=settings.ledger_retention_days, now=_now)
-    yield Chore(name="retention", do=retention.sweep, every_s=EVERY_S)
+    yield Chore(name="retention", do=retention.sweep, every_s=RETENTION_EVERY_S)
 
 
 def messaging_routes(settings: Settings, messaging: Messaging, mint: Mint, uploads: Uploads) -> Iterator[Route]:

@@ -86,6 +86,10 @@ class Settings(BaseSettings):
         None,
         description="Base64url key of what the ledger hides, newest first, comma-separated. Unset: made in DATA_DIR.",
     )
+    record_fetches: bool | None = Field(
+        None,
+        description="Whether fetches of links are noted in the ledger. Unset: where one process serves both halves.",
+    )
     ledger_retention_days: int = Field(
         90, ge=1, le=3650, description="Days that messages, statuses and fetches stay in the ledger."
     )

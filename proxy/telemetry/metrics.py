@@ -134,6 +134,9 @@ MAKING_PLACES: Final = Gauge(
 NOT_STORED: Final = Counter(
     "medialink_renditions_not_stored", "Renditions that the store refused to keep.", registry=REGISTRY
 )
+FETCHES_LEFT_OUT: Final = Counter(
+    "medialink_fetches_left_out", "Fetches that were not written down, as there were too many.", registry=REGISTRY
+)
 STORE_CALLS: Final = _from_nought(
     Counter("medialink_store_calls", "Calls to the store.", ["call", "result"], registry=REGISTRY), CALLS, CALL_RESULTS
 )
