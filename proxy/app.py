@@ -35,7 +35,6 @@ from proxy.health import Health
 from proxy.limits import Admission, Visits
 from proxy.media.kinds import ImageRules, Kind, Rules
 from proxy.media.workers import Workers
-from proxy.servers import beside, platform_listener
 from proxy.settings import Settings, env_file
 from proxy.storage.folder import FolderStore
 from proxy.storage.metered import Metered
@@ -233,6 +232,8 @@ def create_app(
             delivery.renditions.tidy()
             await running.enter_async_context(metrics.handed_over())
             if platform:
+                from proxy.servers import beside  # noqa: PLC0415 - uvicorn, which a command does without
+
                 asked = telemetry.RequestIds(Refusals(_routed(health.routes())), new_id=_new_request_id)
                 await running.enter_async_context(beside(asked, platform))
             yield
@@ -304,6 +305,8 @@ async def preflight(settings: Settings, only: Only | None) -> None:
 
 def from_environment() -> ASGIApp:
     """Build the service that a worker process of `serve` runs."""
+    from proxy.servers import platform_listener  # noqa: PLC0415 - uvicorn, which a command does without
+
     settings = Settings.read()
     telemetry.configure_logging(settings.log_level, settings.log_format, secrets_in(settings))
     host, port = settings.metrics_host or settings.listen_host, settings.metrics_port

@@ -14,10 +14,8 @@ from uvicorn.server import ServerState
 
 from proxy.delivery.fetches import HUNG_UP
 from proxy.errors import Busy, HeadersTooLarge, Malformed, MedialinkError
-from proxy.patience import Limits, Patience, Phase, Sight
+from proxy.patience import REFUSED, Limits, Patience, Phase, Sight
 
-REFUSED: Final = "medialink.refused"
-"""Where a scope carries the error that the app is to answer with."""
 MAX_HEAD_BYTES: Final = 24 * 1024
 """Request line and headers. RFC 9110, 4.1 asks for URIs of 8,000 bytes at least; our longest link has about 1,900."""
 MAX_PIPELINED: Final = 32

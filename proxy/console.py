@@ -1,13 +1,12 @@
 """How commands speak: to a person in sentences and tables, to a script in JSON, and in exit codes to both."""
 
+# ruff: noqa: PLC0415 - rich comes with the first word: who answers a script does without
 import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from proxy.delivery.verdicts import Refused, Verdict
 from proxy.errors import (
@@ -22,13 +21,41 @@ from proxy.errors import (
 )
 from proxy.media.kinds import AsIs, Kind, Made
 
-out = Console(highlight=False, soft_wrap=True, emoji=False)
-err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.status import Status
 
 EXIT_OK = 0
 EXIT_REFUSED = 1
 EXIT_WRONG_INPUT = 2
 EXIT_AWAY = 3
+
+
+class Voice:
+    """One of the two standard streams, as a person reads it."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        self._stderr = stderr
+
+    @cached_property
+    def console(self) -> "Console":
+        from rich.console import Console
+
+        return Console(stderr=self._stderr, highlight=False, soft_wrap=True, emoji=False)
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.console.is_terminal
+
+    def print(self, *objects: object, **how: Any) -> None:
+        self.console.print(*objects, **how)
+
+    def status(self, doing: str) -> "Status":
+        return self.console.status(doing)
+
+
+out = Voice()
+err = Voice(stderr=True)
 
 
 def exit_code(error: MedialinkError) -> int:
@@ -65,6 +92,9 @@ def told(*, as_json: bool) -> Iterator[None]:
 
 def show_verdict(name: str, kind: Kind, verdict: Verdict) -> None:
     """Say in a few lines what becomes of a medium."""
+    from rich.markup import escape
+    from rich.table import Table
+
     out.print(f"[bold]{escape(name)}[/] as {kind}: {_headline(verdict)}")
     if isinstance(verdict, Refused):
         out.print(f"  {verdict.error().message}", markup=False)

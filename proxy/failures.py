@@ -9,10 +9,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from proxy import telemetry
-from proxy.connections import REFUSED
 from proxy.delivery.answers import BodyBroke
 from proxy.delivery.fetches import REFUSAL
 from proxy.errors import Busy, MedialinkError, MethodNotAllowed, NotFound
+from proxy.patience import REFUSED
 from proxy.telemetry import metrics
 
 

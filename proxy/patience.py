@@ -9,6 +9,8 @@ from enum import Enum, auto
 from typing import Final
 
 ROUND_S: Final = 2.0
+REFUSED: Final = "medialink.refused"
+"""Where a scope carries the error that the app is to answer with."""
 
 
 class Phase(Enum):

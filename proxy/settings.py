@@ -21,7 +21,6 @@ from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from proxy.delivery.rules import parse_rules
 from proxy.errors import SettingsInvalid
 from proxy.safety import Mode, unsafe
 
@@ -196,7 +195,10 @@ class Settings(BaseSettings):
     @field_validator("prefix_rules")
     @classmethod
     def _check_rules(cls, value: str) -> str:
-        parse_rules(value)
+        if value:
+            from proxy.delivery.rules import parse_rules  # noqa: PLC0415 - links and cryptography are behind it
+
+            parse_rules(value)
         return value
 
     @field_validator("store")

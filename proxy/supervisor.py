@@ -17,8 +17,8 @@ import uvicorn
 from uvicorn.supervisors import multiprocess
 
 FORKS: Final = sys.platform == "linux"
-_SHARED: Final = ("proxy.connections", "uvicorn.lifespan.on", "uvicorn.loops.uvloop")
-"""What uvicorn imports by name as a worker begins."""
+_SHARED: Final = ("proxy.connections", "proxy.delivery.shapes", "uvicorn.lifespan.on", "uvicorn.loops.uvloop")
+"""What uvicorn imports by name as a worker begins, and what the first hit needs."""
 
 
 class Supervisor(multiprocess.Multiprocess):
@@ -30,11 +30,19 @@ class Supervisor(multiprocess.Multiprocess):
         super().terminate_all()
 
 
+def load(*rooms: str) -> None:
+    """Import what is served, before a fork: what is forked of this process has it then.
+
+    Where `PROMETHEUS_MULTIPROC_DIR` is to count, it stands by then: the library reads it when it is imported.
+    """
+    if FORKS:
+        for name in (*rooms, *_SHARED):
+            importlib.import_module(name)
+
+
 def supervise(config: uvicorn.Config) -> None:
     """Run `config.workers` processes until a signal ends them. `config.app` is a factory's name, module:name."""
     if FORKS:
-        for name in (str(config.app).partition(":")[0], *_SHARED):
-            importlib.import_module(name)
         gc.collect()
         gc.freeze()  # a collection would write to all that is shared
         vars(multiprocess)["get_subprocess"] = _forked  # uvicorn spawns, and leaves no other way to choose

@@ -1,6 +1,5 @@
 """The command that takes a medium down, and says of it what is done and what nobody can do."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -10,11 +9,11 @@ import typer
 
 from proxy.console import err, out, show_json, told
 from proxy.errors import Malformed, NotFound, SettingsInvalid, StoreAway
-from proxy.settings import Settings
 
 if TYPE_CHECKING:
     from proxy.delivery.cdn import CloudFront
     from proxy.delivery.takedown_list import Takedown
+    from proxy.settings import Settings
     from proxy.storage.store import Store
 
 WHATSAPP = (
@@ -34,9 +33,12 @@ def takedown(
     as_json: Annotated[bool, typer.Option("--json", help="Answer in JSON, for scripts.")] = False,
 ) -> None:
     """Deliver a key no more: every link, alias and message that names it is answered with 410."""
+    import asyncio
+
     from proxy import telemetry
     from proxy.app import build_store
     from proxy.delivery.takedown_list import Takedown
+    from proxy.settings import Settings
     from proxy.storage.store import parse_key
 
     async def work(entry: Takedown | None) -> None:
@@ -62,9 +64,7 @@ def takedown(
         asyncio.run(work(entry))
 
 
-async def forget(
-    cdn: "CloudFront", paths: Sequence[str], pause: Callable[[float], Awaitable[None]] = asyncio.sleep
-) -> str:
+async def forget(cdn: "CloudFront", paths: Sequence[str], pause: Callable[[float], Awaitable[None]]) -> str:
     """Have a CDN forget what it keeps, once every process has heard of the takedown.
 
     One that forgot sooner would fetch it anew, and keep that for a year.
@@ -75,7 +75,9 @@ async def forget(
     return await cdn.invalidate(paths, uuid4().hex)
 
 
-async def _take_down(settings: Settings, store: "Store", entry: "Takedown", *, as_json: bool) -> None:
+async def _take_down(settings: "Settings", store: "Store", entry: "Takedown", *, as_json: bool) -> None:
+    import asyncio
+
     from proxy.delivery.cdn import CloudFront, paths_of
     from proxy.delivery.takedown_list import TakedownList
     from proxy.delivery.takedowns import HEARD_WITHIN_S
@@ -89,7 +91,7 @@ async def _take_down(settings: Settings, store: "Store", entry: "Takedown", *, a
         if doubt:
             out.print(doubt, style="yellow", markup=False)
     with err.status("waiting until every process has heard of it"):
-        invalidation = await forget(cdn, paths) if cdn is not None and paths else None
+        invalidation = await forget(cdn, paths, asyncio.sleep) if cdn is not None and paths else None
     if as_json:
         found = {"newest_version": newest, "heard_within_s": HEARD_WITHIN_S}
         show_json(_in_json(entry) | found | {"cdn_paths": paths, "invalidation": invalidation, "whatsapp": WHATSAPP})
@@ -123,7 +125,7 @@ async def _show(store: "Store", *, as_json: bool) -> None:
     out.print(f"{len(entries) + len(unreadable)} taken down")
 
 
-def _link_secrets(settings: Settings) -> dict[int, bytes]:
+def _link_secrets(settings: "Settings") -> dict[int, bytes]:
     """Give the keys that sign links, which name the CDN's paths; a key made now would name nobody's.
 
     Raises:

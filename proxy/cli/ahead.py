@@ -1,7 +1,6 @@
 """The commands that come before anyone asks: `prepare` makes renditions, `warm` brings links to the CDN."""
 
 # ruff: noqa: PLC0415 - a command imports what it needs: the help comes at once, and a server stays light
-import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -14,12 +13,12 @@ from proxy.cli.doors import JsonOption, KindOption
 from proxy.console import told
 from proxy.errors import Malformed, SettingsInvalid
 from proxy.media.kinds import Kind
-from proxy.settings import Settings
 
 if TYPE_CHECKING:
     from proxy.app import Delivery
     from proxy.cli.shown import Watch
     from proxy.prepare import Names, Shard
+    from proxy.settings import Settings
 
 MAX_FETCHES: Final = 64
 
@@ -56,6 +55,7 @@ def prepare(
         from proxy.cli.shown import Watch, fault_in_json, report_to
         from proxy.cli.summaries import PreparedSummary, ended_by, judged, tell
         from proxy.prepare import Faults, Prepare, Shard, Tally, names_under
+        from proxy.settings import Settings
         from proxy.storage.store import check_prefix
 
         part = Shard.parse(shard)
@@ -102,6 +102,7 @@ def warm(  # noqa: PLR0913 - what a person may choose
         from proxy.cli.shown import Watch, fault_in_json, report_to
         from proxy.cli.summaries import WarmedSummary, ended_by, tell
         from proxy.prepare import Faults, Shard
+        from proxy.settings import Settings
         from proxy.warm import Pace, Warm, Warmed
 
         if (file is None) == (prefix is None) or (prefix is None) != (kind is None):
@@ -136,6 +137,8 @@ def warm(  # noqa: PLR0913 - what a person may choose
 
 
 def _run(work: Callable[[AsyncExitStack], Coroutine[None, None, int]], *, as_json: bool) -> None:
+    import asyncio
+
     from proxy import telemetry
 
     async def whole() -> int:
@@ -149,9 +152,11 @@ def _run(work: Callable[[AsyncExitStack], Coroutine[None, None, int]], *, as_jso
 
 
 async def _links(
-    opened: AsyncExitStack, settings: Settings, file: str | None, prefix: str | None, kind: Kind | None
+    opened: AsyncExitStack, settings: "Settings", file: str | None, prefix: str | None, kind: Kind | None
 ) -> _Links:
     """Take lines for links as they are; keys get theirs."""
+    import asyncio
+
     from proxy.cli.lines import lines_of
     from proxy.prepare import names_under, patiently
     from proxy.storage.store import check_prefix, parse_key
@@ -179,7 +184,7 @@ async def _links(
     )
 
 
-async def _open_delivery(opened: AsyncExitStack, settings: Settings) -> "Delivery":
+async def _open_delivery(opened: AsyncExitStack, settings: "Settings") -> "Delivery":
     from proxy.app import build_delivery
 
     delivery = build_delivery(settings)
@@ -188,7 +193,7 @@ async def _open_delivery(opened: AsyncExitStack, settings: Settings) -> "Deliver
     return delivery
 
 
-def _at_once(settings: Settings) -> int:
+def _at_once(settings: "Settings") -> int:
     """Keep the decoders busy, and ask for no more places than there are."""
     from proxy.prepare import AHEAD
 
@@ -198,6 +203,7 @@ def _at_once(settings: Settings) -> int:
 @asynccontextmanager
 async def _counted(names: "Names | None", part: "Shard", watch: "Watch") -> AsyncIterator[None]:
     """Count beside the work, so that the bar knows its end; a list that breaks is the work's own to tell."""
+    import asyncio
 
     async def count(names: "Names") -> None:
         async with aclosing(names):

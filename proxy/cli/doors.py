@@ -1,7 +1,6 @@
 """What the commands have in common: their options, and the doors that they open and close."""
 
 # ruff: noqa: PLC0415 - a command imports what it needs: the help comes at once, and a server stays light
-import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +12,6 @@ import typer
 from proxy.console import err, told
 from proxy.errors import Malformed, NotFound
 from proxy.media.kinds import Kind
-from proxy.settings import Settings
 
 if TYPE_CHECKING:
     from proxy.app import Delivery
@@ -27,8 +25,11 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON, for sc
 
 def with_delivery(work: Callable[["Delivery"], Awaitable[T]], *, as_json: bool) -> T:
     """Open the doors for one command, do it, and close them."""
+    import asyncio
+
     from proxy import telemetry
     from proxy.app import build_delivery
+    from proxy.settings import Settings
 
     async def whole() -> T:
         delivery = build_delivery(Settings.read())

@@ -9,7 +9,6 @@ import typer
 from proxy.cli.doors import JsonOption, KindOption, file_of, named, put_file, with_delivery
 from proxy.console import err, out, show_json, show_verdict, told
 from proxy.errors import SettingsInvalid
-from proxy.settings import Settings
 
 if TYPE_CHECKING:
     from proxy.app import Delivery
@@ -36,6 +35,7 @@ def send(  # noqa: PLR0913 - the fields of a message
     """Send a medium as a link. Exit code 2 where there is no provider."""
     from proxy.messaging.wishes import SendWish
     from proxy.messaging_doors import build_messaging
+    from proxy.settings import Settings
     from proxy.storage.store import parse_key
 
     with told(as_json=as_json):

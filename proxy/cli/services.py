@@ -1,12 +1,11 @@
 """The commands that run a service, or look at one."""
 
 # ruff: noqa: PLC0415 - a command imports what it needs: the help comes at once, and a server stays light
-import asyncio
 import os
 from enum import StrEnum
 from functools import partial
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,8 +13,11 @@ from proxy.cli.doors import JsonOption
 from proxy.console import EXIT_AWAY, err, out, show_json, told
 from proxy.errors import Malformed
 from proxy.sandbox.settings import Behaviour, Caching, Order, SandboxSettings
-from proxy.settings import Settings, origin_of
 
+if TYPE_CHECKING:
+    from proxy.settings import Settings
+
+SERVED = "proxy.app"
 PIPE_COLUMNS = 1000
 """A pipe has no width: what is cut there cannot be searched for."""
 
@@ -36,7 +38,8 @@ def serve(
 
     from proxy import telemetry
     from proxy.servers import OPTIONS, listen_for_platform, make_room
-    from proxy.supervisor import FORKS, in_a_child, supervise
+    from proxy.settings import Settings
+    from proxy.supervisor import FORKS, in_a_child, load, supervise
     from proxy.telemetry.redaction import secrets_in
 
     if only is not None:
@@ -44,6 +47,8 @@ def serve(
     with told(as_json=False):
         settings = Settings.read()
     telemetry.configure_logging(settings.log_level, settings.log_format, secrets_in(settings))
+    if workers == 1:
+        load(*_rooms(settings))
     if code := in_a_child(partial(_preflight, settings)):
         raise typer.Exit(code)
     make_room()
@@ -53,11 +58,12 @@ def serve(
         with told(as_json=False):
             listen_for_platform(settings.metrics_host or settings.listen_host, settings.metrics_port)
     if workers == 1:
-        uvicorn.run("proxy.app:from_environment", factory=True, **where, **OPTIONS)
+        uvicorn.run(f"{SERVED}:from_environment", factory=True, **where, **OPTIONS)
         return
     with TemporaryDirectory(prefix="medialink-metrics-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        supervise(uvicorn.Config("proxy.app:from_environment", factory=True, workers=workers, **where, **OPTIONS))
+        load(*_rooms(settings))
+        supervise(uvicorn.Config(f"{SERVED}:from_environment", factory=True, workers=workers, **where, **OPTIONS))
 
 
 def sandbox(
@@ -111,6 +117,8 @@ def settings(
     as_json: JsonOption = False,
 ) -> None:
     """Show what is in force and where each value came from. Secrets stay hidden."""
+    from proxy.settings import Settings, origin_of
+
     with told(as_json=as_json):
         current = Settings.read()
         if look:
@@ -130,7 +138,7 @@ def settings(
     for name, row in rows.items():
         table.add_row(name, row["value"], row["from"])
     if not out.is_terminal:
-        out.width = PIPE_COLUMNS
+        out.console.width = PIPE_COLUMNS
     out.print(table, markup=False)
 
 
@@ -150,7 +158,19 @@ def health(
     raise typer.Exit(0 if ready else EXIT_AWAY)
 
 
-def _preflight(settings: Settings) -> None:
+def _rooms(settings: "Settings") -> list[str]:
+    """Name the modules that serve with these settings."""
+    rooms = [SERVED]
+    if settings.serve_only != "delivery":
+        rooms.append("proxy.messaging_doors")
+    if settings.store.startswith("s3://"):
+        rooms.append("proxy.storage.s3")
+    return rooms
+
+
+def _preflight(settings: "Settings") -> None:
+    import asyncio
+
     from proxy.app import preflight
 
     with told(as_json=False):

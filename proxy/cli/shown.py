@@ -41,7 +41,7 @@ class Watch:
             MofNCompleteColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[said]}"),
-            console=err,
+            console=err.console,
             transient=True,
             disable=not err.is_terminal,
         )

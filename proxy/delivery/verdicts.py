@@ -4,8 +4,6 @@ import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from pydantic import TypeAdapter
-
 from proxy.errors import RefusedMedium, refusal
 from proxy.media.kinds import AsIs, Made
 
@@ -22,7 +20,6 @@ class Refused:
 
 
 Verdict = AsIs | Made | Refused
-_SHAPES: dict[str, TypeAdapter[Verdict]] = {shape.__name__: TypeAdapter(shape) for shape in (AsIs, Made, Refused)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +41,12 @@ class Record:
     @classmethod
     def from_bytes(cls, raw: bytes) -> "Record | None":
         """Read a record back; None where it is damaged, or of a release that says it differently."""
+        from proxy.delivery.shapes import SHAPES  # noqa: PLC0415 - pydantic, which who keeps nothing does without
+
         try:
             fields = json.loads(raw)
             return cls(
-                verdict=_SHAPES[fields["outcome"]].validate_python(fields["verdict"]),
+                verdict=SHAPES[fields["outcome"]].validate_python(fields["verdict"]),
                 modified_at=datetime.fromtimestamp(fields["modified_at"], UTC),
             )
         except (ValueError, TypeError, KeyError, OverflowError):

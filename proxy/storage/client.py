@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from boto3.session import Session
 from botocore.config import Config
 
-from proxy.storage.calls import make_endable
+from proxy.storage.hangups import make_endable
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
