@@ -25,6 +25,7 @@ from proxy.messaging_doors import build_ledger
 from proxy.storage.folder import FolderStore
 from proxy.storage.store import Source
 from proxy.telemetry import configure_logging
+from tests.conftest import NO_TLS
 from tests.s3_servers import ACCESS_KEY, SECRET_KEY
 
 if TYPE_CHECKING:
@@ -300,7 +301,7 @@ def test_a_body_that_shrinks_breaks_its_connection_and_nothing_else(house: "Hous
     house.put("a.pdf", pdf)
     link = house.link("a.pdf", "document")
     (body,) = (f for f in (house.settings.data_dir / "cache" / "files").glob("*/*") if f.stat().st_size > len(pdf))
-    with httpx2.stream("GET", link, trust_env=False) as answer:
+    with httpx2.stream("GET", link, trust_env=False, verify=NO_TLS) as answer:
         chunks = answer.iter_raw(100_000)
         next(chunks)
         os.truncate(body, 1000)

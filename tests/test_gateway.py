@@ -24,7 +24,7 @@ from proxy.messaging.entries import LedgerMessage
 from proxy.messaging.ledger import Ledger
 from proxy.messaging_doors import build_ledger
 from proxy.servers import ThreadedServer
-from tests.conftest import API_KEY, NUMBER, TOKEN, picture
+from tests.conftest import API_KEY, NO_TLS, NUMBER, TOKEN, picture
 from tests.s3_servers import ACCESS_KEY, SECRET_KEY
 
 if TYPE_CHECKING:
@@ -446,7 +446,7 @@ def test_all_else_passes_unchanged_both_ways(build: Build, elsewhere: Elsewhere,
     elsewhere.answer = Response(packed, 418, {"Content-Encoding": "gzip", "X-Of-Theirs": "a", "Connection": "X-Gone"})
     elsewhere.answer.headers["X-Gone"] = "b"
     body = b"" if method in {"GET", "OPTIONS"} else bytes(range(256)) * 1000
-    with httpx2.Client(trust_env=False) as caller:
+    with httpx2.Client(trust_env=False, verify=NO_TLS) as caller:
         answer = caller.request(
             method,
             httpx2.URL(house.url).copy_with(raw_path=b"/waba/v25.0/1/media'(%C3%A4%2B)/?a=%2F&b='c'&a"),

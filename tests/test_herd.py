@@ -8,16 +8,20 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx2
 
+from tests.conftest import NO_TLS
+
 if TYPE_CHECKING:
     from tests.conftest import House
 
 ASKERS = 200
+PATIENCE_S = 60
+POLL_S = 0.05
 
 
 @contextmanager
@@ -44,22 +48,25 @@ def served(house: "House", data_dir: Path) -> Iterator[str]:
     ):
         try:
             url = f"http://127.0.0.1:{port}"
-            with httpx2.Client(trust_env=False) as client:
+            with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=PATIENCE_S) as client:
                 while True:
                     try:
                         assert client.get(f"{url}/readyz").status_code == 200
                         break
                     except httpx2.ConnectError:
-                        assert server.poll() is None, log.read_text()
+                        with suppress(subprocess.TimeoutExpired):
+                            assert server.wait(POLL_S) is None, log.read_text()
             yield url
         finally:
             server.send_signal(signal.SIGTERM)
-            assert server.wait(30) in {0, -signal.SIGTERM, 128 + signal.SIGTERM}
+            assert server.wait(PATIENCE_S) in {0, -signal.SIGTERM, 128 + signal.SIGTERM}
 
 
 async def ask_together(url: str, path: str) -> list[httpx2.Response]:
     limits = httpx2.Limits(max_connections=ASKERS)
-    async with httpx2.AsyncClient(base_url=url, limits=limits, timeout=60, trust_env=False) as client:
+    async with httpx2.AsyncClient(
+        base_url=url, limits=limits, timeout=PATIENCE_S, trust_env=False, verify=NO_TLS
+    ) as client:
         return await asyncio.gather(*(client.get(path) for _ in range(ASKERS)))
 
 

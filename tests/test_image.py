@@ -25,7 +25,7 @@ import httpx2
 import pytest
 
 from proxy.servers import OPTIONS
-from tests.conftest import TOKEN, picture
+from tests.conftest import NO_TLS, TOKEN, picture
 from tests.s3_servers import free_ports
 
 PATIENCE_S = 60
@@ -162,7 +162,7 @@ def wait_until_ready(service: Running) -> dict[str, str]:
     until = time.monotonic() + PATIENCE_S
     while time.monotonic() < until:
         with suppress(httpx2.TransportError):
-            answer = httpx2.get(f"{service.platform}/readyz", trust_env=False, timeout=PATIENCE_S)
+            answer = httpx2.get(f"{service.platform}/readyz", trust_env=False, verify=NO_TLS, timeout=PATIENCE_S)
             assert answer.status_code == 200, answer.text
             return dict(answer.json())
         with suppress(subprocess.TimeoutExpired):
@@ -181,7 +181,7 @@ def test_delivery_runs_from_the_entry_point_without_rights(start: Start, volumes
     assert wait_until_ready(service) == {"store": "ok", "cache": "ok", "takedowns": "ok"}
     media.mkdir()
     (media / "a.webp").write_bytes(picture(640, 480, form="WEBP"))
-    made = httpx2.get(f"{service.url}/image/open/a.webp.jpg", trust_env=False, timeout=PATIENCE_S)
+    made = httpx2.get(f"{service.url}/image/open/a.webp.jpg", trust_env=False, verify=NO_TLS, timeout=PATIENCE_S)
     assert (made.status_code, made.headers["content-type"]) == (200, "image/jpeg")
     stop(service)
 
@@ -190,7 +190,7 @@ def test_messaging_runs_from_the_entry_point_without_rights(start: Start) -> Non
     service = start("serve --only messaging")
     assert wait_until_ready(service) == {"store": "ok", "cache": "ok", "ledger": "ok", "takedowns": "ok"}
     authorization = {"Authorization": f"Bearer {TOKEN}"}
-    refused = httpx2.post(f"{service.url}/links", headers=authorization, trust_env=False, json={})
+    refused = httpx2.post(f"{service.url}/links", headers=authorization, trust_env=False, verify=NO_TLS, json={})
     assert refused.status_code == 401
     stop(service)
 
@@ -214,7 +214,7 @@ def test_health_and_metrics_are_at_a_port_of_their_own_that_the_image_names(star
     wait_until_ready(service)
     for path in ("/healthz", "/readyz", "/metrics"):
         statuses = [
-            httpx2.get(f"{base}{path}", trust_env=False, timeout=PATIENCE_S).status_code
+            httpx2.get(f"{base}{path}", trust_env=False, verify=NO_TLS, timeout=PATIENCE_S).status_code
             for base in (service.platform, service.url)
         ]
         assert statuses == [200, 404]

@@ -19,6 +19,7 @@ from proxy.failures import failed
 from proxy.limits import MAX_CLIENTS, MAX_HOPS, Admission, Buckets, Visits, client_of, forwarded_for
 from proxy.servers import ThreadedServer
 from proxy.settings import Settings
+from tests.conftest import NO_TLS
 
 PEER = "203.0.113.9"
 INSIDE = ("10.0.0.0/8", "198.51.100.0/24", "fd00::/8")
@@ -112,7 +113,7 @@ def served(admission: Admission) -> Iterator[httpx2.Client]:
     )
     with ExitStack() as running:
         server = running.enter_context(ThreadedServer(Visits(app)))
-        yield running.enter_context(httpx2.Client(base_url=server.url, trust_env=False))
+        yield running.enter_context(httpx2.Client(base_url=server.url, trust_env=False, verify=NO_TLS))
 
 
 def test_who_asks_for_too_much_is_told_when_to_come_again_and_still_gets_what_costs_nothing() -> None:

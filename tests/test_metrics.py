@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -28,13 +28,15 @@ from proxy.messaging.statuses import State
 from proxy.servers import ThreadedServer, listen
 from proxy.storage.store import Store
 from proxy.telemetry import metrics
+from tests.conftest import NO_TLS
 
 if TYPE_CHECKING:
     from tests.conftest import House
 
 Build = Callable[..., "House"]
 Counts = dict[tuple[str, frozenset[str]], float]
-PATIENCE_S = 30
+PATIENCE_S = 60
+POLL_S = 0.05
 YEAR_2020 = 1_577_836_800
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="asks /proc, and forks on Linux only")
 LABELS = {
@@ -181,14 +183,23 @@ def test_the_platform_has_a_port_of_its_own(build: Build) -> None:
         settings = house.settings.model_copy(update={"ledger_url": ""})
         with ThreadedServer(create_app(settings, "delivery", platform)) as public:
             for path in ("/healthz", "/readyz", "/metrics"):
-                answer = httpx2.get(own + path, trust_env=False)
+                answer = httpx2.get(own + path, trust_env=False, verify=NO_TLS, timeout=PATIENCE_S)
                 assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
                 assert answer.headers["x-request-id"]
-                assert httpx2.get(public.url + path, trust_env=False).status_code == 404
-            assert httpx2.get(own + "/m/a/b/c", trust_env=False).status_code == 404
-            assert len(httpx2.get(own + "/metrics", trust_env=False).headers["content-type"].split(";")) > 1
+                assert (
+                    httpx2.get(public.url + path, trust_env=False, verify=NO_TLS, timeout=PATIENCE_S).status_code == 404
+                )
+            assert httpx2.get(own + "/m/a/b/c", trust_env=False, verify=NO_TLS, timeout=PATIENCE_S).status_code == 404
+            assert (
+                len(
+                    httpx2.get(own + "/metrics", trust_env=False, verify=NO_TLS, timeout=PATIENCE_S)
+                    .headers["content-type"]
+                    .split(";")
+                )
+                > 1
+            )
     with pytest.raises(httpx2.ConnectError):
-        httpx2.get(own + "/healthz", trust_env=False)
+        httpx2.get(own + "/healthz", trust_env=False, verify=NO_TLS, timeout=PATIENCE_S)
 
 
 def test_a_store_that_is_away_takes_no_node_out(build: Build, tmp_path: Path) -> None:
@@ -224,8 +235,9 @@ def served(data_dir: Path, *arguments: str, **settings: str) -> Iterator[tuple[s
             public, platform = (f"http://127.0.0.1:{port}" for port in ports.values())
             until = time.monotonic() + PATIENCE_S
             while not answers(f"{platform}/healthz"):
-                assert server.poll() is None
                 assert time.monotonic() < until
+                with suppress(subprocess.TimeoutExpired):
+                    assert server.wait(POLL_S) is None
             yield server, public, platform
         finally:
             server.send_signal(signal.SIGTERM)
@@ -234,7 +246,7 @@ def served(data_dir: Path, *arguments: str, **settings: str) -> Iterator[tuple[s
 
 def answers(url: str) -> bool:
     try:
-        return httpx2.get(url, trust_env=False).is_success
+        return httpx2.get(url, trust_env=False, verify=NO_TLS, timeout=PATIENCE_S).is_success
     except httpx2.TransportError:
         return False
 
@@ -244,7 +256,7 @@ def children_of(pid: int) -> list[int]:
 
 
 def not_found(platform: str) -> float:
-    page = counts(httpx2.get(f"{platform}/metrics", trust_env=False).text)
+    page = counts(httpx2.get(f"{platform}/metrics", trust_env=False, verify=NO_TLS, timeout=PATIENCE_S).text)
     return page["medialink_refusals_total", frozenset({"not_found"})]
 
 
@@ -259,16 +271,27 @@ def test_whoever_is_asked_answers_for_all_and_the_dead_are_remembered(tmp_path: 
     ):
         until = time.monotonic() + PATIENCE_S
         places = ("medialink_making_places", frozenset[str]())
-        while counts(httpx2.get(f"{platform}/metrics", trust_env=False).text).get(places) != 10:
+        while (
+            counts(httpx2.get(f"{platform}/metrics", trust_env=False, verify=NO_TLS, timeout=PATIENCE_S).text).get(
+                places
+            )
+            != 10
+        ):
             assert time.monotonic() < until, "each of two has five places"
         for _ in range(30):  # a connection each, so that both workers get some
-            assert httpx2.get(f"{public}/m/a/b/c", trust_env=False).status_code == 404
+            assert (
+                httpx2.get(f"{public}/m/a/b/c", trust_env=False, verify=NO_TLS, timeout=PATIENCE_S).status_code == 404
+            )
         assert {not_found(platform) for _ in range(10)} == {30}
         victim = children_of(server.pid)[0]
         os.kill(victim, signal.SIGKILL)
+        until = time.monotonic() + PATIENCE_S
         while victim in (children := children_of(server.pid)) or len(children) < 2:
             assert time.monotonic() < until
-        while counts(httpx2.get(f"{platform}/metrics", trust_env=False).text)[places] != 10:
+        while (
+            counts(httpx2.get(f"{platform}/metrics", trust_env=False, verify=NO_TLS, timeout=PATIENCE_S).text)[places]
+            != 10
+        ):
             assert time.monotonic() < until
         assert not_found(platform) == 30
         assert not list(scratch.glob(f"medialink-metrics-*/gauge_*_{victim}.db"))
@@ -283,10 +306,10 @@ def test_hits_of_every_process_are_there_within_seconds(house: "House", light_jp
     shared = {"STORE": house.settings.store, "LINK_KEYS": "1:" + "a" * 43}
     with served(tmp_path / "data", **shared) as (_, public, platform):
         for _ in range(30):
-            assert httpx2.get(public + path, trust_env=False).content == light_jpeg
+            assert httpx2.get(public + path, trust_env=False, verify=NO_TLS, timeout=PATIENCE_S).content == light_jpeg
         until = time.monotonic() + PATIENCE_S
         while True:
-            page = counts(httpx2.get(f"{platform}/metrics", trust_env=False).text)
+            page = counts(httpx2.get(f"{platform}/metrics", trust_env=False, verify=NO_TLS, timeout=PATIENCE_S).text)
             seen = sum(page["medialink_media_answers_total", frozenset({origin})] for origin in metrics.ORIGINS)
             if seen == 30:
                 break

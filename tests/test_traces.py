@@ -26,7 +26,7 @@ from proxy.telemetry.otel import INSTALL, are_wanted, find_mistakes
 from proxy.telemetry.redaction import HIDDEN, Redaction
 from proxy.telemetry.redaction import NUMBER as MASKED
 from proxy.telemetry.traces import FLUSH_LIMIT_S, PAUSE_S, Complaints
-from tests.conftest import API_KEY, NUMBER, TOKEN, WEBHOOK_SECRET
+from tests.conftest import API_KEY, NO_TLS, NUMBER, TOKEN, WEBHOOK_SECRET
 from tests.s3_servers import free_ports
 
 if TYPE_CHECKING:
@@ -234,7 +234,7 @@ def serve(house: "House", world: World, tmp_path: Path) -> Serve:
         command = [sys.executable, "-m", "proxy", "serve", "--workers", str(workers)]
         with (
             log.open("wb") as stderr,
-            httpx2.Client(base_url=url, timeout=PATIENCE_S, trust_env=False) as web,
+            httpx2.Client(base_url=url, timeout=PATIENCE_S, trust_env=False, verify=NO_TLS) as web,
             subprocess.Popen(command, env=environment_of(house, tmp_path, **told), stderr=stderr) as process,  # noqa: S603 - ours
         ):
             try:
@@ -269,7 +269,7 @@ def cold_link(house: "House", key: str, body: bytes) -> str:
 
 def ask_anew(served: Served) -> str:
     """Ask over a connection of its own; gives the request's id."""
-    with httpx2.Client(base_url=served.web.base_url, timeout=PATIENCE_S, trust_env=False) as web:
+    with httpx2.Client(base_url=served.web.base_url, timeout=PATIENCE_S, trust_env=False, verify=NO_TLS) as web:
         return str(web.get("/m/a/b/c").headers["x-request-id"])
 
 

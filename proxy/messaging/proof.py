@@ -4,6 +4,7 @@ import httpx2
 
 from proxy.delivery.mint import Minted
 from proxy.errors import PublicUrlBroken
+from proxy.messaging.tls import authorities
 
 TIMEOUT_S = 10.0
 
@@ -31,7 +32,9 @@ class Proof:
     async def _problem(self, minted: Minted) -> str | None:
         try:
             async with (
-                httpx2.AsyncClient(transport=self._transport, timeout=TIMEOUT_S, trust_env=False) as client,
+                httpx2.AsyncClient(
+                    transport=self._transport, timeout=TIMEOUT_S, trust_env=False, verify=authorities()
+                ) as client,
                 client.stream("GET", minted.url, headers={"Accept-Encoding": "identity"}) as answer,
             ):
                 status, headers = answer.status_code, answer.headers

@@ -17,6 +17,7 @@ import httpx2
 from proxy.errors import Malformed
 from proxy.messaging.foreign import integer, text
 from proxy.messaging.outcomes import Accepted, NotSent, Outcome, Refused, Uncertain, classify
+from proxy.messaging.tls import authorities
 
 MAX_ANSWER_BYTES = 64 * 1024
 MAX_CONNECTIONS = 20
@@ -93,6 +94,7 @@ class Provider:
             follow_redirects=False,
             trust_env=False,
             transport=transport,
+            verify=authorities(),
             limits=httpx2.Limits(max_connections=MAX_CONNECTIONS, keepalive_expiry=KEEPALIVE_S),
             timeout=httpx2.Timeout(
                 self._timeouts.answer_s, connect=self._timeouts.connect_s, pool=self._timeouts.connect_s

@@ -18,6 +18,7 @@ from proxy.messaging.foreign import text
 from proxy.messaging.hops import Headers, back
 from proxy.messaging.outcomes import NotSent, Outcome, Uncertain, classify
 from proxy.messaging.provider import HEADERS_FAILED, KEEPALIVE_S, NOT_SENT, Timeouts
+from proxy.messaging.tls import authorities
 
 MAX_CONNECTIONS = 100
 MAX_ANSWER_BYTES = 1024 * 1024
@@ -91,6 +92,7 @@ class Upstream:
             limits=httpx2.Limits(max_connections=MAX_CONNECTIONS, keepalive_expiry=KEEPALIVE_S),
             transport=transport,
             trust_env=False,
+            verify=authorities(),
         )
 
     async def post(self, call: Call, body: bytes) -> tuple[Outcome, Answer | None]:

@@ -21,7 +21,7 @@ from proxy.app import create_app
 from proxy.delivery.links import Link, Links
 from proxy.servers import ThreadedServer
 from proxy.settings import Settings
-from tests.conftest import TOKEN, lint
+from tests.conftest import NO_TLS, TOKEN, lint
 from tests.s3_servers import ACCESS_KEY, SECRET_KEY, free_ports
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ class Origin:
             json={"kind": kind, "key": key},
             headers={"Authorization": f"Bearer {TOKEN}"},
             trust_env=False,
+            verify=NO_TLS,
             timeout=PATIENCE_S,
         )
         return str(answer.raise_for_status().json()["link"]).removeprefix(self.settings.public_url)
@@ -176,6 +177,7 @@ def run_cdn(nginx: str, tmp_path: Path) -> Iterator[Callable[[Origin], httpx2.Cl
                     base_url=f"http://127.0.0.1:{port}",
                     timeout=PATIENCE_S,
                     trust_env=False,
+                    verify=NO_TLS,
                     event_hooks={"response": [lint]},
                 )
             )

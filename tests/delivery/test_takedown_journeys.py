@@ -15,6 +15,7 @@ import pytest
 from proxy.delivery.renditions import Origin, Renditions
 from proxy.media.kinds import Kind
 from proxy.storage.store import Source
+from tests.conftest import NO_TLS
 from tests.delivery.takedown_desk import take_down, undo
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def test_who_reads_a_copy_on_the_disk_slowly_does_not_get_the_rest(house: "House
     pdf = b"%PDF-1.7\n" + bytes(40_000_000)
     house.put("a.pdf", pdf)
     link = house.link("a.pdf", "document")
-    with httpx2.stream("GET", link, trust_env=False, timeout=60) as answer:
+    with httpx2.stream("GET", link, trust_env=False, verify=NO_TLS, timeout=60) as answer:
         pieces = answer.iter_raw()
         next(pieces)
         take_down(house, "a.pdf")

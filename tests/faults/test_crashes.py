@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import httpx2
 
-from tests.conftest import picture
+from tests.conftest import NO_TLS, picture
 from tests.faults import crashing
 from tests.s3_servers import free_ports
 
@@ -63,7 +63,7 @@ def test_a_service_whose_workers_are_killed_serves_nothing_wrong(build: Callable
         assert asked.answers["200"] >= SERVICE_KILLS * ANSWERS_BETWEEN_KILLS
         assert set(asked.answers) <= {"200", "broke"}, asked.answers
         for path, body in right.items():
-            assert httpx2.get(url + path, timeout=PATIENCE_S, trust_env=False).content == body
+            assert httpx2.get(url + path, timeout=PATIENCE_S, trust_env=False, verify=NO_TLS).content == body
     assert list((data_dir / "cache" / "drafts").iterdir()) == []
     wait_until(lambda: processes_with(str(data_dir)) == [])
 
@@ -135,7 +135,7 @@ class Asked:
 
     def _ask(self, seed: int) -> None:
         chance = random.Random(seed)  # noqa: S311 - no secret
-        with httpx2.Client(base_url=self.url, timeout=PATIENCE_S, trust_env=False) as client:
+        with httpx2.Client(base_url=self.url, timeout=PATIENCE_S, trust_env=False, verify=NO_TLS) as client:
             while not self.over.is_set():
                 path = chance.choice(list(self.right))
                 try:
@@ -177,7 +177,7 @@ def processes_with(text: str) -> list[int]:
 
 def is_up(url: str) -> bool:
     try:
-        return httpx2.get(f"{url}/readyz", trust_env=False).status_code == 200
+        return httpx2.get(f"{url}/readyz", trust_env=False, verify=NO_TLS).status_code == 200
     except httpx2.TransportError:
         return False
 

@@ -21,7 +21,7 @@ from proxy.delivery.cache import DiskCache
 from proxy.errors import DiskFull
 from proxy.health import DISK_IS_FULL
 from proxy.locks import hold_one
-from tests.conftest import picture
+from tests.conftest import NO_TLS, picture
 
 if TYPE_CHECKING:
     from tests.conftest import House
@@ -110,7 +110,7 @@ def test_cold_media_are_served_from_a_full_disk_and_cached_when_it_is_freed(
         filler = fill(disk)
         for _ in range(3):
             for link, body in right.items():
-                answer = httpx2.get(link, trust_env=False, timeout=30)
+                answer = httpx2.get(link, trust_env=False, verify=NO_TLS, timeout=30)
                 assert (answer.status_code, answer.content == body) == (200, True), answer.text
             assert cached(disk) == []
         ready = house.web.get("/readyz")
@@ -120,7 +120,7 @@ def test_cold_media_are_served_from_a_full_disk_and_cached_when_it_is_freed(
         filler.unlink()
         while len(cached(disk)) < len(right):
             for link, body in right.items():
-                assert httpx2.get(link, trust_env=False, timeout=30).content == body
+                assert httpx2.get(link, trust_env=False, verify=NO_TLS, timeout=30).content == body
         assert house.web.get("/readyz").json()["cache"] == "ok"
         assert "cache.has_room" in {line["event"] for line in told}
     assert list((disk / "cache" / "drafts").iterdir()) == []

@@ -17,6 +17,7 @@ import httpx2
 import pytest
 
 from proxy.servers import OPTIONS
+from tests.conftest import NO_TLS
 from tests.faults.faulty_s3 import PATIENCE_S, Fault, FaultyS3
 from tests.s3_servers import free_ports
 
@@ -100,7 +101,9 @@ def test_what_is_under_way_ends_whole_and_nothing_new_is_taken(  # noqa: PLR0913
     with ask(port, big) as reader, ThreadPoolExecutor() as threads:
         first = reader.recv(65_536)
         with s3.breaking(Fault.HELD):
-            waiting = threads.submit(httpx2.get, f"http://127.0.0.1:{port}{cold}", timeout=PATIENCE_S, trust_env=False)
+            waiting = threads.submit(
+                httpx2.get, f"http://127.0.0.1:{port}{cold}", timeout=PATIENCE_S, trust_env=False, verify=NO_TLS
+            )
             s3.await_gets("cold.pdf")
             process.send_signal(signal.SIGTERM)
             wait_for(lambda: not takes_connections(port), process)
@@ -123,7 +126,7 @@ def test_who_still_waits_when_the_grace_is_over_is_told_to_come_again(  # noqa: 
     process, port = start(workers, STORE_READ_TIMEOUT_S="60", WAIT_LIMIT_S="60")
     with ThreadPoolExecutor() as threads, s3.breaking(Fault.HELD):
         url = f"http://127.0.0.1:{port}{cold}"
-        waiting = threads.submit(httpx2.get, url, timeout=2 * GRACE_S, trust_env=False)
+        waiting = threads.submit(httpx2.get, url, timeout=2 * GRACE_S, trust_env=False, verify=NO_TLS)
         s3.await_gets("cold.pdf")
         process.send_signal(signal.SIGTERM)
         answer = waiting.result()

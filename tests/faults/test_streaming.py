@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import httpx2
 import pytest
 
+from tests.conftest import NO_TLS
 from tests.faults.faulty_s3 import Fault, FaultyS3
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def cold(house: "House", s3: FaultyS3) -> tuple[str, bytes]:
 
 
 def unlinted(house: "House") -> httpx2.Client:
-    return httpx2.Client(base_url=house.url, timeout=60, trust_env=False)
+    return httpx2.Client(base_url=house.url, timeout=60, trust_env=False, verify=NO_TLS)
 
 
 def gets(s3: FaultyS3) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import httpx2
 import pytest
 
+from tests.conftest import NO_TLS
 from tests.delivery.takedown_desk import take_down
 from tests.faults.faulty_s3 import Fault, FaultyS3
 
@@ -41,7 +42,7 @@ def test_a_body_on_its_way_in_is_cut_for_all_its_readers(build_over: Build, s3: 
         file.unlink()
     with (
         ExitStack() as open_,
-        httpx2.Client(timeout=60, trust_env=False) as web,
+        httpx2.Client(timeout=60, trust_env=False, verify=NO_TLS) as web,
         s3.breaking(Fault.PAUSED, f"GET /{s3.bucket}/a.pdf"),
     ):
         pieces = [open_.enter_context(web.stream("GET", link)).iter_raw() for _ in range(3)]

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 
 from proxy.sandbox.app import create_sandbox
 from proxy.sandbox.settings import SandboxSettings
+from tests.conftest import NO_TLS
 
 STARTED_WITHIN_S = 10
 KEY = "key-of-the-test"
@@ -216,7 +217,7 @@ def clock(_running_clock: Clock) -> Clock:
 def _run(settings: SandboxSettings, clock: Clock) -> Iterator[Sandbox]:
     with (
         _serve(create_sandbox(settings, clock=clock)) as url,
-        httpx2.Client(base_url=url, timeout=15, trust_env=False) as http,
+        httpx2.Client(base_url=url, timeout=15, trust_env=False, verify=NO_TLS) as http,
     ):
         yield Sandbox(http=http, clock=clock)
 

@@ -7,6 +7,7 @@ import httpx2
 import pytest
 
 from proxy.sandbox.settings import Behaviour, Order
+from tests.conftest import NO_TLS
 
 if TYPE_CHECKING:
     from tests.sandbox.conftest import Origin, Receiver, RunSandbox, Sandbox
@@ -72,7 +73,9 @@ def test_lost_closes_without_an_answer_and_delivers(sandbox: Sandbox, origin: Or
 
 def test_slow_answers_late_and_delivers_meanwhile(sandbox: Sandbox, origin: Origin) -> None:
     sandbox.behave("slow", seconds=30)
-    impatient = httpx2.Client(base_url=sandbox.http.base_url, timeout=httpx2.Timeout(10, read=0.2), trust_env=False)
+    impatient = httpx2.Client(
+        base_url=sandbox.http.base_url, timeout=httpx2.Timeout(10, read=0.2), trust_env=False, verify=NO_TLS
+    )
     with impatient, pytest.raises(httpx2.ReadTimeout):
         replace(sandbox, http=impatient).send(origin.give())
     assert origin.asked.wait(10)
