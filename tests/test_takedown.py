@@ -24,7 +24,13 @@ def version(medialink: Command, tmp_path: Path, light_jpeg: bytes) -> str:
     return str(json.loads(medialink("put", "photo.jpg", "a/b.jpg", "--json").stdout)["version"])
 
 
-def test_a_key_is_taken_down_listed_and_delivered_again(medialink: Command, version: str) -> None:
+def kept(folder: Path) -> list[Path]:
+    """List what says in the store that something is taken down."""
+    return list((folder / "data" / "media" / ".medialink" / "takedowns").glob("*"))
+
+
+def test_a_key_is_taken_down_listed_and_delivered_again(medialink: Command, version: str, tmp_path: Path) -> None:
+    assert "0 taken down" in medialink("takedown", "--list").stdout
     link = medialink("link", "a/b.jpg", "--kind", "image").stdout
     tag = link.split("/m/")[1].split("/")[0]
     done = medialink("takedown", "a/b.jpg")
@@ -32,6 +38,7 @@ def test_a_key_is_taken_down_listed_and_delivered_again(medialink: Command, vers
     assert "a/b.jpg is taken down: within 30 s every process answers 410." in done.stdout
     assert f"have your CDN forget /m/{tag}/*" in done.stdout
     assert "WhatsApp cannot be told" in done.stdout
+    assert len(kept(tmp_path)) == 1
     refused = medialink("link", "a/b.jpg", "--kind", "image", "--json")
     assert refused.returncode == 1
     assert json.loads(refused.stdout)["error"]["code"] == "taken_down"
@@ -78,13 +85,13 @@ def test_what_may_be_a_slip_is_said(medialink: Command, version: str) -> None:
     ],
 )
 def test_wrong_input_is_a_sentence_and_exit_2(
-    medialink: Command, arguments: tuple[str, ...], settings: dict[str, str], says: str
+    medialink: Command, tmp_path: Path, arguments: tuple[str, ...], settings: dict[str, str], says: str
 ) -> None:
     shown = medialink("takedown", *arguments, **settings)
     assert shown.returncode == 2, shown.stderr
     assert says in shown.stderr
     assert "Traceback" not in shown.stderr
-    assert "0 taken down" in medialink("takedown", "--list").stdout
+    assert kept(tmp_path) == []
 
 
 def test_a_store_that_is_away_exits_3(medialink: Command) -> None:
