@@ -20,12 +20,13 @@ from proxy.messaging.ledger import Ledger
 from proxy.messaging.tables import fetches
 from proxy.messaging_doors import build_ledger
 from proxy.settings import Settings
+from tests.messaging.conftest import file, postgres, postgres_binaries, url
 from tests.messaging.ledgers import make_ledger
 
 if TYPE_CHECKING:
     from tests.conftest import House
 
-pytest_plugins = ["tests.messaging.conftest"]
+__all__ = ["file", "postgres", "postgres_binaries", "url"]
 
 Build = Callable[..., "House"]
 

@@ -203,7 +203,7 @@ def test_who_waits_for_a_rendition_meanwhile_hears_it(
     asking.start()
     assert waiting.wait(HEARD_S)
     take_down(house, "open/a.jpg")
-    await_status(lambda: house.web.get(other), 410)
+    await_status(lambda: house.web.head(other), 410)
     over.set()
     asking.join()
     assert_taken_down(answers[0])
