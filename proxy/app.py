@@ -204,7 +204,7 @@ def create_app(
             messaging_routes,
         )
 
-        messaging = build_messaging(settings, delivery.mint, traces)
+        messaging = build_messaging(settings, delivery.mint, traces, delivery.cache.draft)
         trusts = known_callers(settings)
     ledger = messaging.ledger if messaging else None
     if only != "messaging" and (only is None if settings.record_fetches is None else settings.record_fetches):

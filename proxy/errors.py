@@ -20,12 +20,14 @@ MedialinkError
 │   ├── TooComplex           422  too_complex           more frames, scans, tiles or tags than are decoded
 │   ├── Undecodable          422  undecodable
 │   └── DecodeLimit          422  decode_limit          time or memory ran out; asked again after a minute
+├── ImportRefused            422  import_refused        a foreign link that may not be imported, or cannot be
 ├── Unavailable                                         all carry Retry-After
 │   ├── StoreAway            503  store_away
 │   ├── LedgerAway           503  ledger_away
 │   ├── Busy                 503  busy
 │   ├── CacheAway            503  cache_away
 │   ├── DiskFull             503  disk_full
+│   ├── ImportAway           503  import_away           the host of a foreign link
 │   └── CdnAway              503  cdn_away
 ├── SendFailed
 │   ├── PublicUrlBroken      502  public_url_broken     our own link could not be fetched: nothing was posted
@@ -232,6 +234,17 @@ def refusal(code: str, evidence: dict[str, object]) -> RefusedMedium:
         return RefusedMedium()
 
 
+@dataclass(eq=False)
+class ImportRefused(MedialinkError):
+    problem: str
+    status: ClassVar[int] = 422
+    code: ClassVar[str] = "import_refused"
+    sentence: ClassVar[str] = (
+        "The link names no object of our store, and cannot be imported: it {problem}. "
+        "Put the file into the store, or at a host of IMPORT_HOSTS."
+    )
+
+
 class Unavailable(MedialinkError):
     status = 503
     retry_after_s = 5
@@ -263,6 +276,15 @@ class DiskFull(Unavailable):
     code = "disk_full"
     sentence = "The disk is full, so nothing new can be kept. Free space or lower CACHE_MAX_BYTES, then retry."
     retry_after_s = 60
+
+
+@dataclass(eq=False)
+class ImportAway(Unavailable):
+    details: str
+    code: ClassVar[str] = "import_away"
+    sentence: ClassVar[str] = (
+        "The host of the foreign link does not deliver the file now ({details}). Try again in a few seconds."
+    )
 
 
 class CdnAway(Unavailable):

@@ -1,12 +1,15 @@
 """Messaging's part of the map: its doors and its routes. A service that only delivers never imports this."""
 
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from httpcore2 import AnyIOBackend
 from pydantic import SecretStr
 from starlette.requests import Request
 from starlette.routing import Route
@@ -24,6 +27,10 @@ from proxy.messaging.fetch_log import FetchLog
 from proxy.messaging.forward import Forward
 from proxy.messaging.gateway import Gateway
 from proxy.messaging.give import Give
+from proxy.messaging.import_hosts import ImportHosts
+from proxy.messaging.import_network import PublicNetwork
+from proxy.messaging.import_origin import ImportLimits, ImportOrigin
+from proxy.messaging.importing import Importing
 from proxy.messaging.judge import Judge
 from proxy.messaging.ledger import Ledger
 from proxy.messaging.prepare import Prepare
@@ -35,11 +42,14 @@ from proxy.messaging.retention import EVERY_S as RETENTION_EVERY_S
 from proxy.messaging.retention import Retention
 from proxy.messaging.rewrite import Rewrite
 from proxy.messaging.send import Post, Send
+from proxy.messaging.tls import authorities
 from proxy.messaging.upstream import Upstream
 from proxy.settings import Settings, parse_gateway_keys
 
 if TYPE_CHECKING:
     from proxy.telemetry.traces import Traces
+
+Draft = Callable[[], AbstractContextManager[Path]]
 
 PROVIDER_TRIES = 3
 PROVIDER_RETRY_TOTAL_S = 20.0
@@ -55,6 +65,7 @@ class Messaging:
     send: Send | None
     proof: Proof | None
     upstream: Upstream | None
+    importing: Importing | None
     chores: tuple[Chore, ...]
 
     @asynccontextmanager
@@ -65,6 +76,8 @@ class Messaging:
         await self.close()
 
     async def close(self) -> None:
+        if self.importing is not None:
+            await self.importing.close()
         if self.upstream is not None:
             await self.upstream.close()
         if self.provider is not None:
@@ -108,7 +121,10 @@ def build_ledger(settings: Settings, traces: "Traces | None" = None) -> Ledger:
     )
 
 
-def build_messaging(settings: Settings, mint: Mint, traces: "Traces | None" = None) -> Messaging:
+def build_messaging(
+    settings: Settings, mint: Mint, traces: "Traces | None" = None, draft: Draft | None = None
+) -> Messaging:
+    """Build the doors; `draft` gives files for what is imported, and commands, which import nothing, have none."""
     ledger = build_ledger(settings, traces)
     prepare = Prepare(mint=mint, new_id=_new_id)
     proof = Proof() if settings.real_provider else None
@@ -122,6 +138,7 @@ def build_messaging(settings: Settings, mint: Mint, traces: "Traces | None" = No
         send=None if provider is None else Send(provider=provider, ledger=ledger, proof=proof),
         proof=proof,
         upstream=upstream,
+        importing=_importing(settings, mint, draft) if draft and settings.foreign_links == "import" else None,
         chores=tuple(_chores(settings, ledger)),
     )
 
@@ -145,6 +162,18 @@ def _build_provider(settings: Settings, timeouts: Timeouts, traces: "Traces | No
 def _chores(settings: Settings, ledger: Ledger) -> Iterator[Chore]:
     retention = Retention(database=ledger.database, days=settings.ledger_retention_days, now=_now)
     yield Chore(name="retention", do=retention.sweep, every_s=RETENTION_EVERY_S)
+
+
+def _importing(settings: Settings, mint: Mint, draft: Draft) -> Importing:
+    limits = ImportLimits(max_bytes=settings.max_source_bytes)
+    return Importing(
+        hosts=ImportHosts.parse(settings.import_hosts),
+        origin=ImportOrigin(PublicNetwork(AnyIOBackend()), authorities(), limits),
+        store=mint.store,
+        draft=draft,
+        total_s=limits.total_s,
+        clock=time.monotonic,
+    )
 
 
 def messaging_routes(settings: Settings, messaging: Messaging, mint: Mint, uploads: Uploads) -> Iterator[Route]:
@@ -176,7 +205,14 @@ def _gateway(settings: Settings, messaging: Messaging, upstream: Upstream, calle
     house_key = settings.d360_api_key if settings.waba_key == "house" else None
     return Gateway(
         callers=callers,
-        rewrite=Rewrite(Relink(mint=mint, addresses=addresses, foreign_links=settings.foreign_links)),
+        rewrite=Rewrite(
+            Relink(
+                mint=mint,
+                addresses=addresses,
+                foreign_links=settings.foreign_links,
+                importing=messaging.importing,
+            )
+        ),
         forward=Forward(upstream=upstream, ledger=messaging.ledger, proof=messaging.proof),
         upstream=upstream,
         house_key=house_key.get_secret_value() if house_key else None,

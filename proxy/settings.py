@@ -72,8 +72,12 @@ class Settings(BaseSettings):
         None,
         description="Serve `/waba`, and whose key the provider sees: `caller`'s own, or `house` (`D360_API_KEY`).",
     )
-    foreign_links: Literal["pass", "refuse"] = Field(
-        "pass", description="What `/waba` does with links that name nothing of ours."
+    foreign_links: Literal["pass", "refuse", "import"] = Field(
+        "pass", description="What `/waba` does with links that name nothing of ours; `import` copies into the store."
+    )
+    import_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Where `import` may fetch: `host`, `host:port`, `http://host`, `*.host` for all below it.",
     )
     gateway_wait_s: Seconds = Field(8.0, description="Seconds that a message at `/waba` waits for its media.")
     webhook_secret: SecretStr | None = Field(None, description="What `X-Webhook-Secret` says on status webhooks.")
@@ -177,7 +181,7 @@ class Settings(BaseSettings):
             raise SettingsInvalid(mistakes=reasons)
         return settings
 
-    @field_validator("alias_prefixes", "trusted_proxies", mode="before")
+    @field_validator("alias_prefixes", "import_hosts", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -276,6 +280,17 @@ class Settings(BaseSettings):
         for broken, sentence in rules:
             if value is not None and broken:
                 raise ValueError(sentence)
+        return value
+
+    @field_validator("import_hosts")
+    @classmethod
+    def _check_import_hosts(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if info.data.get("foreign_links") == "import" and not value:
+            raise ValueError("must name the hosts to import from, because FOREIGN_LINKS is import")
+        if value:
+            from proxy.messaging.import_hosts import ImportHosts  # noqa: PLC0415 - who only delivers does without
+
+            ImportHosts.parse(value)
         return value
 
     @field_validator("ledger_url")

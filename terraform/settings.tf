@@ -10,8 +10,8 @@ locals {
 
   # Secrets lie in Secrets Manager, or need not exist: tasks reach S3 by their roles.
   settings_that_are_secret = [
-    "D360_API_KEY", "GATEWAY_KEYS", "LEDGER_KEY", "LEDGER_URL", "LINK_KEYS", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY",
-    "WEBHOOK_SECRET",
+    "D360_API_KEY", "GATEWAY_KEYS", "LEDGER_KEY", "LEDGER_URL", "LINK_KEYS", "S3_ACCESS_KEY_ID",
+    "S3_SECRET_ACCESS_KEY", "WEBHOOK_SECRET",
   ]
 
   # OpenTelemetry's own, of those that the SDK reads; to whom traces go says the variable of that name.
@@ -19,7 +19,7 @@ locals {
 
   settings_to_choose = [
     "DECODE_MEMORY_BYTES", "DECODE_QUEUE", "DECODE_TIMEOUT_S", "FOREIGN_LINKS", "GATEWAY_WAIT_S",
-    "HEAVY_IMAGE_BYTES", "HEAVY_IMAGE_EDGE_PX", "LEDGER_RETENTION_DAYS", "LINK_NAMES", "LOG_LEVEL",
+    "HEAVY_IMAGE_BYTES", "HEAVY_IMAGE_EDGE_PX", "IMPORT_HOSTS", "LEDGER_RETENTION_DAYS", "LINK_NAMES", "LOG_LEVEL",
     "MAX_IMAGE_PIXELS", "MAX_SOURCE_BYTES", "PREFIX_RULES", "PROVIDER_TIMEOUT_S", "PROVIDER_URL", "RECORD_FETCHES",
     "STORE_CONNECT_TIMEOUT_S", "STORE_READ_TIMEOUT_S", "STORE_THREADS", "STRICT", "WABA_KEY",
   ]

@@ -122,7 +122,7 @@ def test_a_link_of_the_store_is_replaced_fetched_and_followed(house: "House", he
     assert [entry["status"] for entry in house.story(wamid)["statuses"]] == ["sent", "delivered"]
     (message,) = posted(house)
     assert message["image"]["link"].startswith(f"{house.url}/m/")
-    assert answer.headers["x-medialink-links"] == "replaced=1, kept=0, foreign=0"
+    assert answer.headers["x-medialink-links"] == "replaced=1, kept=0, imported=0, foreign=0"
     (entry,) = kept(house)
     assert entry.id == answer.headers["x-medialink-id"] == message["biz_opaque_callback_data"]
     (medium,) = entry.media
@@ -167,7 +167,7 @@ def test_the_cards_of_a_template_are_replaced_and_a_foreign_header_passes_with_a
     house.put("open/a.jpg", light_jpeg)
     answer = post(house, carousel(alias(house)))
     assert answer.status_code == 200, answer.text
-    assert answer.headers["x-medialink-links"] == "replaced=2, kept=0, foreign=1"
+    assert answer.headers["x-medialink-links"] == "replaced=2, kept=0, imported=0, foreign=1"
     assert answer.headers["x-medialink-warning"] == "foreign_link"
     header, cards = posted(house)[0]["template"]["components"]
     assert header["parameters"][0]["document"]["link"] == FOREIGN
@@ -237,7 +237,7 @@ def test_a_link_of_ours_is_verified_and_left(house: "House", light_jpeg: bytes) 
     house.put("a.jpg", light_jpeg)
     link = house.link("a.jpg")
     answer = post(house, image(link))
-    assert answer.headers["x-medialink-links"] == "replaced=0, kept=1, foreign=0"
+    assert answer.headers["x-medialink-links"] == "replaced=0, kept=1, imported=0, foreign=0"
     assert posted(house)[0]["image"]["link"] == link
     refused(post(house, image(link + "x")), 400, 100, "none of our keys made it")
     refused(post(house, image(house.link("a.jpg", kind="document"))), 400, 100, "was made for document")
@@ -265,7 +265,7 @@ def test_an_address_of_the_bucket_is_replaced(
     link = client_of(server_url).generate_presigned_url("get_object", Params=named)
     for address in (link, link.partition("?")[0], f"s3://{bucket}/some/prefix/folder/ä (1)+b.jpg"):
         answer = post(house, image(address))
-        assert answer.headers["x-medialink-links"] == "replaced=1, kept=0, foreign=0", answer.text
+        assert answer.headers["x-medialink-links"] == "replaced=1, kept=0, imported=0, foreign=0", answer.text
         assert house.story(answer.json()["messages"][0]["id"])["statuses"][-1]["status"] == "delivered"
     refused(post(house, image(link.replace("%2Bb", "%2Bc"))), 400, 131053, "image: There is no such object")
 

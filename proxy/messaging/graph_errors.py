@@ -11,6 +11,7 @@ from typing import Final
 
 from proxy.errors import (
     Gone,
+    ImportRefused,
     KeyNotAllowed,
     MedialinkError,
     NotFound,
@@ -79,7 +80,7 @@ def graph_error(error: MedialinkError, where: str | None = None) -> GraphError:
 
 
 def _status_and_code(error: MedialinkError, *, of_medium: bool) -> tuple[int, int]:
-    if isinstance(error, RefusedMedium | Gone) or (of_medium and isinstance(error, NotFound)):
+    if isinstance(error, RefusedMedium | Gone | ImportRefused) or (of_medium and isinstance(error, NotFound)):
         return HTTPStatus.BAD_REQUEST, MEDIUM
     for kind, code in _CODES:
         if isinstance(error, kind):

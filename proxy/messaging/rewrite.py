@@ -13,7 +13,7 @@ from proxy.messaging.callers import Caller
 from proxy.messaging.entries import LedgerMedium
 from proxy.messaging.json_texts import Edit, Text, splice, written_anew
 from proxy.messaging.prepare import FOREIGN_LINK
-from proxy.messaging.relink import Relink
+from proxy.messaging.relink import Relink, Relinked
 from proxy.messaging.slots import CALLBACK_DATA, Letter, Slot
 
 
@@ -54,9 +54,9 @@ class Rewrite:
         outcomes = await asyncio.gather(
             *(self.relink(slot, link, caller) for (_, link, _), slot in wanted.items()), return_exceptions=True
         )
-        minted = dict(zip(wanted, outcomes, strict=True))
-        found = [(slot, text, _good(slot, minted[slot.kind, text.value, slot.sure])) for slot, text in places]
-        edits = [written_anew(text, made.url) for _, text, made in found if made and made.url != text.value]
+        relinked = dict(zip(wanted, outcomes, strict=True))
+        found = [(slot, text, _good(slot, relinked[slot.kind, text.value, slot.sure])) for slot, text in places]
+        edits = [written_anew(text, new.minted.url) for _, text, new in found if new and new.minted.url != text.value]
         if letter.slots and not letter.has_callback_data:
             edits.append(_callback_data(letter, own_id))
         return Rewritten(
@@ -64,18 +64,18 @@ class Rewrite:
             letter=letter,
             body=splice(letter.body, edits),
             media=(
-                *(LedgerMedium.of(slot.kind, *_as_sent(text, made)) for slot, text, made in found),
+                *(LedgerMedium.of(slot.kind, *_as_sent(text, new)) for slot, text, new in found),
                 *(LedgerMedium(kind=slot.kind) for slot in letter.slots if not slot.links),
             ),
-            minted=next((made for _, _, made in found if made), None),
-            warnings=_warnings([made for _, _, made in found]),
+            minted=next((new.minted for _, _, new in found if new), None),
+            warnings=_warnings([new for _, _, new in found]),
             counts=_counts(found),
         )
 
 
-def _good(slot: Slot, outcome: Minted | BaseException | None) -> Minted | None:
+def _good(slot: Slot, outcome: Relinked | BaseException | None) -> Relinked | None:
     match outcome:
-        case None | Minted():
+        case None | Relinked():
             return outcome
         case MedialinkError():
             raise LinkFailed(slot.where, outcome)
@@ -85,8 +85,8 @@ def _good(slot: Slot, outcome: Minted | BaseException | None) -> Minted | None:
             assert_never(outcome)
 
 
-def _as_sent(text: Text, made: Minted | None) -> tuple[str, Link | None]:
-    return (made.url, made.link) if made else (text.value, None)
+def _as_sent(text: Text, new: Relinked | None) -> tuple[str, Link | None]:
+    return (new.minted.url, new.minted.link) if new else (text.value, None)
 
 
 def _callback_data(letter: Letter, own_id: str) -> Edit:
@@ -94,13 +94,19 @@ def _callback_data(letter: Letter, own_id: str) -> Edit:
     return Edit(letter.root.inside, letter.root.inside, f'"{CALLBACK_DATA}":"{own_id}",'.encode())
 
 
-def _warnings(minted: list[Minted | None]) -> tuple[str, ...]:
-    said = [warning for made in minted for warning in (made.verdict.warnings if made else (FOREIGN_LINK,))]
+def _warnings(relinked: list[Relinked | None]) -> tuple[str, ...]:
+    said = [warning for new in relinked for warning in (new.minted.verdict.warnings if new else (FOREIGN_LINK,))]
     return tuple(dict.fromkeys(said))
 
 
-def _counts(found: list[tuple[Slot, Text, Minted | None]]) -> Mapping[str, int]:
-    counted = Counter(
-        "foreign" if made is None else "kept" if made.url == text.value else "replaced" for _, text, made in found
-    )
-    return {what: counted[what] for what in ("replaced", "kept", "foreign")}
+def _counts(found: list[tuple[Slot, Text, Relinked | None]]) -> Mapping[str, int]:
+    counted = Counter(_became(text, new) for _, text, new in found)
+    return {what: counted[what] for what in ("replaced", "kept", "imported", "foreign")}
+
+
+def _became(text: Text, new: Relinked | None) -> str:
+    if new is None:
+        return "foreign"
+    if new.imported:
+        return "imported"
+    return "kept" if new.minted.url == text.value else "replaced"
