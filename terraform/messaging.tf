@@ -15,6 +15,23 @@ resource "aws_iam_role_policy" "messaging_media" {
   policy = local.media_policy
 }
 
+# Imports go where no source of anybody else's lies, so that none is overwritten.
+resource "aws_iam_role_policy" "messaging_imports" {
+  count = lookup(var.settings, "FOREIGN_LINKS", "pass") == "import" ? 1 : 0
+  name  = "imports"
+  role  = aws_iam_role.task["messaging"].id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid      = "WriteImports"
+      Effect   = "Allow"
+      Action   = "s3:PutObject"
+      Resource = "${aws_s3_bucket.media.arn}/imported/*"
+    }]
+  })
+}
+
 resource "aws_vpc_security_group_egress_rule" "messaging_to_https" {
   # The provider's addresses are not documented, and the first send fetches its own link at the CDN.
   security_group_id = aws_security_group.tasks["messaging"].id

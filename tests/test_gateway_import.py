@@ -13,8 +13,11 @@ from proxy.messaging import importing
 from proxy.messaging.import_network import PublicNetwork
 from tests.conftest import API_KEY, NUMBER, TOKEN
 from tests.messaging.foreign_host import NAME, PUBLIC, Asked, Beyond, ForeignHost, Resolver, answer, foreign_host
+from tests.s3_servers import ACCESS_KEY, SECRET_KEY
 
 if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
     from tests.conftest import House
 
 Build = Callable[..., "House"]
@@ -124,6 +127,33 @@ def test_a_restart_gives_the_same_link(build_importing: Build, elsewhere: Foreig
         links += [link.removeprefix(house.url) for link in posted(house)]
     assert len(elsewhere.asked) == 2
     assert len(set(links)) == 1
+
+
+def test_a_bucket_that_keeps_versions_gets_one_of_each_content(
+    build_importing: Build,
+    server_url: str,
+    new_bucket: Callable[..., str],
+    client_of: "Callable[[str], S3Client]",
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A second version of the same bytes would be another link: its version stands in it."""
+    monkeypatch.setattr(importing, "FRESH_S", 0.0)
+    bucket = new_bucket(server_url, versioned=True)
+    links = []
+    for _ in range(2):
+        house = build_importing(
+            store=f"s3://{bucket}",
+            s3_endpoint_url=server_url,
+            s3_region="us-east-1",
+            s3_access_key_id=ACCESS_KEY,
+            s3_secret_access_key=SECRET_KEY,
+        )
+        assert [post(house).status_code, post(house).status_code] == [200, 200]
+        links += [link.removeprefix(house.url) for link in posted(house)]
+    assert len(links) == 4
+    assert len(set(links)) == 1
+    versions = client_of(server_url).list_object_versions(Bucket=bucket, Prefix="imported/")["Versions"]
+    assert len(versions) == 1
 
 
 @pytest.mark.parametrize(

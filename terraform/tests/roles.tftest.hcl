@@ -66,6 +66,26 @@ run "roles_may_do_what_they_must" {
   }
 }
 
+run "nothing_is_imported_unless_that_is_asked_for" {
+  assert {
+    condition     = length(aws_iam_role_policy.messaging_imports) == 0
+    error_message = "A task may write among the media."
+  }
+}
+
+run "imports_have_a_place_of_their_own" {
+  variables {
+    settings = { FOREIGN_LINKS = "import", IMPORT_HOSTS = "files.example.com" }
+  }
+
+  assert {
+    condition = [for statement in jsondecode(aws_iam_role_policy.messaging_imports[0].policy).Statement : [statement.Action, statement.Resource]] == [
+      ["s3:PutObject", "arn:aws:s3:::bucket/imported/*"]
+    ]
+    error_message = "Imports cannot be written, or something else can."
+  }
+}
+
 run "who_takes_down_may_do_that_and_no_more" {
   assert {
     condition = toset(flatten([for statement in jsondecode(aws_iam_policy.takedown.policy).Statement : statement.Action])) == toset([

@@ -4,14 +4,17 @@ import asyncio
 import gzip
 import hashlib
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import httpcore2
 import pytest
+import uvloop
+from httpcore2 import AnyIOBackend
 
 from proxy.errors import Busy, ImportAway, ImportRefused, MedialinkError, TooLarge
 from proxy.messaging import import_origin, importing
+from proxy.messaging.import_network import PublicNetwork, system_resolve
 from proxy.messaging.import_origin import ImportLimits
 from tests.messaging.foreign_host import (
     NAME,
@@ -227,6 +230,19 @@ def test_a_name_without_an_address_is_away(world: World, failure: Exception) -> 
     world.resolver = Resolver(failure)
     with pytest.raises(ImportAway, match="no address"):
         world.bring()
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_the_systems_own_resolver_is_looked_at_too(
+    host: ForeignHost, new_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    async def connect() -> None:
+        assert set(await system_resolve("localhost", host.port)) & {"127.0.0.1", "::1"}
+        await PublicNetwork(AnyIOBackend()).connect_tcp("localhost", host.port)
+
+    with asyncio.Runner(loop_factory=new_loop) as runner, pytest.raises(ImportRefused, match="public internet"):
+        runner.run(connect())
+    assert host.asked == []
 
 
 def test_a_resolver_that_says_nothing_is_left(world: World) -> None:

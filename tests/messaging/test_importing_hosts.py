@@ -43,6 +43,7 @@ REFUSED = {
     "another host": "https://evil.example/a",
     "a name that ends so": "https://evilfiles.example.com/a",
     "a name that begins so": "https://files.example.com.evil.example/a",
+    "a name below one that is open alone": "https://a.files.example.com/a",
     "a wildcard's own name": "https://cdn.example.com/a",
     "a name that ends as a wildcard": "https://evilcdn.example.com/a",
     "http, where it is not open": "http://files.example.com/a",
