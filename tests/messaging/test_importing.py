@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import hashlib
 import ssl
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -452,6 +453,41 @@ def test_an_import_that_is_under_way_at_the_end_is_ended(world: World) -> None:
 
     asyncio.run(leave())
     nothing_is_left(world)
+
+
+def test_unchanged_says_nothing_of_a_file_that_had_no_tag(world: World) -> None:
+    async def twice() -> None:
+        async with world.importing() as bring:
+            world.host.pages["/a.jpg"] = answer(200, BODY)
+            await bring(LINK)
+            world.clock.now += 60
+            world.host.pages["/a.jpg"] = answer(304)
+            with pytest.raises(ImportRefused, match="304"):
+                await bring(LINK)
+
+    asyncio.run(twice())
+
+
+def test_eight_go_on_at_once_and_the_others_wait_without_a_file(world: World) -> None:
+    go_on, at_work = threading.Event(), threading.Semaphore(0)
+
+    def held(asked: Asked) -> Iterator[bytes]:
+        at_work.release()
+        go_on.wait(20)
+        yield from answer(200, BODY)(asked)
+
+    async def burst() -> None:
+        world.host.pages["/a.jpg"] = held
+        async with world.importing() as bring:
+            waiting = [asyncio.create_task(bring(f"{LINK}?{number}")) for number in range(12)]
+            for _ in range(8):
+                assert await asyncio.to_thread(at_work.acquire, timeout=20)
+            drafts = world.drafts()
+            go_on.set()
+            assert set(await asyncio.gather(*waiting)) == {KEY}
+            assert len(drafts) == 8
+
+    asyncio.run(burst())
 
 
 def test_no_more_wait_than_may(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
