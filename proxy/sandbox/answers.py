@@ -1,23 +1,23 @@
-"""What goes over the wire: 360dialog's answers, WhatsApp's errors passed through by it, and the status webhooks."""
+"""What goes over the wire: 360dialog's answers, and WhatsApp's errors passed through by it."""
 
 import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from types import MappingProxyType
+
+from starlette.background import BackgroundTask
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from proxy.sandbox.messages import Posted
-from proxy.sandbox.refusals import Refusal
+from proxy.sandbox.refusals import MAINTENANCE, PAIR_RATE, THROUGHPUT, Refusal
 from proxy.sandbox.settings import Behaviour
 
-THROUGHPUT = Refusal(
-    code=130429,
-    message="(#130429) Rate limit hit",
-    details="Message failed to send because there were too many messages sent from this phone number in a short time.",
-)
-MEDIA_UPLOAD_ERROR = 131053
 INVALID_TOKEN = 190
 
-_PHONE_NUMBER_ID, _DISPLAY_PHONE_NUMBER, _ACCOUNT_ID = "106540352242922", "15550100", "102290129340398"
+_LIMITS = MappingProxyType(
+    {Behaviour.THROUGHPUT: THROUGHPUT, Behaviour.PAIR_RATE: PAIR_RATE, Behaviour.MAINTENANCE: MAINTENANCE}
+)
 _SERVER_ERROR_555 = 555
 
 
@@ -29,13 +29,9 @@ class Reply:
     status: int = HTTPStatus.OK
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
-    """`status` is sent, delivered or failed; `details` say why it failed."""
-
-    status: str
-    at_s: int
-    details: str | None = None
+def respond(reply: Reply, background: BackgroundTask | None = None) -> Response:
+    kind = HTMLResponse if isinstance(reply.content, str) else JSONResponse
+    return kind(reply.content, reply.status, background=background)
 
 
 def message_id(wa_id: str, random_bytes: Callable[[int], bytes]) -> str:
@@ -81,7 +77,7 @@ def token_refused(random_bytes: Callable[[int], bytes]) -> Reply:
     return Reply(refused(refusal, random_bytes).content, HTTPStatus.UNAUTHORIZED)
 
 
-def refused_before(behaviour: Behaviour) -> Reply | None:
+def refused_before(behaviour: Behaviour, random_bytes: Callable[[int], bytes]) -> Reply | None:
     """Answer instead of taking the message, where the behaviour says so."""
     match behaviour:
         case Behaviour.THROTTLE:
@@ -94,6 +90,8 @@ def refused_before(behaviour: Behaviour) -> Reply | None:
             title = "503 Service Temporarily Unavailable"
             page = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
             return Reply(page, HTTPStatus.SERVICE_UNAVAILABLE)
+        case Behaviour.THROUGHPUT | Behaviour.PAIR_RATE | Behaviour.MAINTENANCE:
+            return refused(_LIMITS[behaviour], random_bytes)
         case _:
             return None
 
@@ -105,34 +103,3 @@ def failed_after() -> Reply:
 def _server_error(status: int) -> Reply:
     meta = {"http_code": status, "developer_message": "Internal server error", "success": False}
     return Reply({"meta": meta}, status)
-
-
-def status_webhook(posted: Posted, wamid: str, status: Status) -> dict[str, object]:
-    """Shape a webhook as Meta's "Status messages webhook reference" of November 2025 does."""
-    report: dict[str, object] = {
-        "id": wamid,
-        "status": status.status,
-        "timestamp": str(status.at_s),
-        "recipient_id": posted.wa_id,
-    }
-    if posted.callback_data is not None:
-        report["biz_opaque_callback_data"] = posted.callback_data
-    if status.details is not None:
-        report["errors"] = [_media_upload_error(status.details)]
-    value = {
-        "messaging_product": "whatsapp",
-        "metadata": {"display_phone_number": _DISPLAY_PHONE_NUMBER, "phone_number_id": _PHONE_NUMBER_ID},
-        "statuses": [report],
-    }
-    entry = {"id": _ACCOUNT_ID, "changes": [{"field": "messages", "value": value}]}
-    return {"object": "whatsapp_business_account", "entry": [entry]}
-
-
-def _media_upload_error(details: str) -> dict[str, object]:
-    return {
-        "code": MEDIA_UPLOAD_ERROR,
-        "title": "Media upload error",
-        "message": "Media upload error",
-        "error_data": {"details": details},
-        "href": "/documentation/business-messaging/whatsapp/support/error-codes",
-    }

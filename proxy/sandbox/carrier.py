@@ -5,9 +5,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from proxy.sandbox.answers import Status, message_id, status_webhook
-from proxy.sandbox.media import Medium
+from proxy.sandbox.answers import message_id
+from proxy.sandbox.drawer import Drawer
+from proxy.sandbox.media import Medium, Uploaded
 from proxy.sandbox.messages import Posted
+from proxy.sandbox.payloads import Status, bodies, status_webhook, statuses_of
 from proxy.sandbox.settings import SandboxSettings
 from proxy.sandbox.shelf import Shelf
 from proxy.sandbox.webhooks import Posting, Webhooks
@@ -15,10 +17,14 @@ from proxy.sandbox.webhooks import Posting, Webhooks
 
 @dataclass(slots=True, kw_only=True)
 class Message:
-    """`ended` is set when nothing more will happen: the last status stands, and its webhook was posted or given up."""
+    """`ended` is set when nothing more will happen: the last status stands, and its webhook was posted or given up.
+
+    `statuses` stand in the order in which webhooks told them; where it is `fetch_limited`, no origin is asked for it.
+    """
 
     id: str
     posted: Posted
+    fetch_limited: bool = False
     statuses: list[tuple[Status, Posting]] = field(default_factory=list)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -36,16 +42,19 @@ class Message:
 
 
 class Carrier:
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its doors, and what a test replaces
         self,
         shelf: Shelf,
+        drawer: Drawer,
         webhooks: Webhooks,
         settings: SandboxSettings,
         *,
         clock: Callable[[], float],
         random_bytes: Callable[[int], bytes],
     ) -> None:
+        self.telling = settings.telling
         self._shelf = shelf
+        self._drawer = drawer
         self._webhooks = webhooks
         self._settings = settings
         self._clock = clock
@@ -59,11 +68,12 @@ class Carrier:
     def find(self, wamid: str) -> Message | None:
         return self._messages.get(wamid)
 
-    def accept(self, posted: Posted) -> Message | None:
+    def accept(self, posted: Posted, *, fetch_limited: bool = False) -> Message | None:
         """Keep a message, or None if as many as may be are under way; it moves when it is started."""
         if len(self._under_way) >= self._settings.max_in_flight:
             return None
-        message = Message(id=message_id(posted.wa_id, self._random_bytes), posted=posted)
+        wamid = message_id(posted.wa_id, self._random_bytes)
+        message = Message(id=wamid, posted=posted, fetch_limited=fetch_limited)
         self._messages[message.id] = message
         while len(self._messages) > self._settings.max_kept_messages:
             self._messages.popitem(last=False)
@@ -83,31 +93,33 @@ class Carrier:
     async def clear(self) -> None:
         await self.stop()
         self._messages.clear()
+        self.telling = self._settings.telling
 
     async def _carry(self, message: Message) -> None:
         try:
-            problem = await self._fetch(message.posted.media)
-            if problem is None:
-                await self._report(message, "sent")
-                await self._report(message, "delivered")
-            else:
-                await self._report(message, "failed", problem)
+            problem = await self._problem(message)
+            for body in bodies(statuses_of(problem, self.telling, int(self._clock())), self.telling):
+                await self._report(message, body)
         finally:
             message.ended.set()
 
-    async def _fetch(self, media: Iterable[Medium]) -> str | None:
+    async def _problem(self, message: Message) -> str | None:
         """Take one medium after the other, and none after one that fails."""
-        for medium in media:
-            problem = await self._shelf.take(medium)
+        for medium in message.posted.media:
+            match medium:
+                case Medium():
+                    problem = await self._shelf.take(medium, limited=message.fetch_limited)
+                case Uploaded():
+                    problem = self._drawer.judge(medium)
             if problem is not None:
                 return problem
         return None
 
-    async def _report(self, message: Message, name: str, details: str | None = None) -> None:
-        status = Status(status=name, at_s=int(self._clock()), details=details)
-        message.statuses.append((status, Posting()))
-        posting = await self._webhooks.post(status_webhook(message.posted, message.id, status))
-        message.statuses[-1] = (status, posting)
+    async def _report(self, message: Message, statuses: tuple[Status, ...]) -> None:
+        told = len(message.statuses)
+        message.statuses += [(status, Posting()) for status in statuses]
+        posting = await self._webhooks.post(status_webhook(message.posted, message.id, statuses))
+        message.statuses[told:] = [(status, posting) for status in statuses]
 
 
 async def settled(messages: Iterable[Message], timeout_s: float) -> None:

@@ -1,16 +1,18 @@
 """Messages that are made of parts: templates and interactive ones, and the media in their headers and on their cards.
 
-Source: Meta's pages on templates, media card carousels, reply buttons, call-to-action buttons and interactive media
-carousels (2025). Of what a template may say, nobody can know here: only its shape is looked at.
+Source: Meta's pages on templates, media card carousels, reply buttons, call-to-action buttons, lists and interactive
+media carousels (2025). Of what a template may say, nobody can know here: only its shape is looked at.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 
 from proxy.sandbox.limits import Kind
-from proxy.sandbox.media import Json, Medium, read_medium
-from proxy.sandbox.refusals import Refusal, bad_parameter, bad_value, missing
+from proxy.sandbox.media import Json, Wanted, read_medium
+from proxy.sandbox.refusals import Refusal, bad_parameter, bad_value, missing, too_long
 
 MIN_CARDS, MAX_CARDS = 2, 10
+MAX_CAROUSEL_BODY_CHARS = 1024
+MAX_CARD_BODY_CHARS, MAX_CARD_BREAKS = 160, 2
 HEADERS = frozenset({Kind.IMAGE, Kind.VIDEO, Kind.DOCUMENT})
 CARD_HEADERS = frozenset({Kind.IMAGE, Kind.VIDEO})
 INTERACTIVE_TYPES = frozenset(
@@ -22,12 +24,13 @@ INTERACTIVE_TYPES = frozenset(
         "flow",
         "list",
         "location_request_message",
+        "order_details",
         "product",
         "product_list",
     }
 )
 
-Found = Iterator[Medium | Refusal | None]
+Found = Iterator[Wanted | Refusal | None]
 
 
 def read_template(template: Json) -> Found:
@@ -49,13 +52,15 @@ def read_interactive(interactive: Json) -> Found:
         yield missing("Parameter 'action' is mandatory for type 'interactive'")
         return
     if "header" in interactive:
-        yield _in_header(interactive["header"], HEADERS)
+        yield _in_header(interactive["header"], frozenset() if interactive.get("type") == "list" else HEADERS)
     if interactive.get("type") == "carousel":
         cards = action.get("cards")
         if not isinstance(cards, list) or not MIN_CARDS <= len(cards) <= MAX_CARDS:
             yield bad_value(f"A carousel has {MIN_CARDS} to {MAX_CARDS} cards.")
             return
+        yield _text_refusal(interactive, MAX_CAROUSEL_BODY_CHARS)
         for card in _objects(cards):
+            yield _text_refusal(card, MAX_CARD_BODY_CHARS, MAX_CARD_BREAKS)
             yield _in_header(card.get("header"), CARD_HEADERS)
 
 
@@ -75,7 +80,7 @@ def _in_components(components: object, kinds: frozenset[Kind]) -> Found:
                     yield from _in_components(card.get("components"), CARD_HEADERS)
 
 
-def _in_header(header: object, kinds: frozenset[Kind]) -> Medium | Refusal | None:
+def _in_header(header: object, kinds: frozenset[Kind]) -> Wanted | Refusal | None:
     """Read a header, or a parameter of one: both name their type, and hold it."""
     kind = header.get("type") if isinstance(header, Mapping) else None
     if not isinstance(header, Mapping) or not isinstance(kind, str):
@@ -85,6 +90,17 @@ def _in_header(header: object, kinds: frozenset[Kind]) -> Medium | Refusal | Non
     if kind not in kinds:
         return bad_value(f"A header cannot be of type {kind} here.")
     return read_medium(Kind(kind), header.get(kind))
+
+
+def _text_refusal(part: Json, max_chars: int, max_breaks: int | None = None) -> Refusal | None:
+    body = part.get("body")
+    text = body.get("text") if isinstance(body, Mapping) else None
+    if not isinstance(text, str):
+        return None
+    if len(text) > max_chars:
+        return too_long("body['text']", max_chars)
+    is_broken = max_breaks is not None and text.count("\n") > max_breaks
+    return bad_value(f"A card's body has at most {max_breaks} line breaks.") if is_broken else None
 
 
 def _objects(items: Iterable[object]) -> Iterator[Json]:

@@ -1,6 +1,6 @@
 """The routes under /sandbox/: look at what happened, and tell the sandbox how to behave."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from typing import ClassVar, TypeVar
 
@@ -10,8 +10,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from proxy.sandbox.carrier import Carrier, settled
+from proxy.sandbox.drawer import Drawer
 from proxy.sandbox.provider import Temper
-from proxy.sandbox.settings import Caching, Order
+from proxy.sandbox.rates import Gate
+from proxy.sandbox.settings import Caching, Order, Telling
 from proxy.sandbox.shelf import Shelf
 
 MAX_WAIT_S = 30.0
@@ -28,6 +30,7 @@ class CachingOrder:
 
 _ORDER = TypeAdapter(Order)
 _CACHING_ORDER = TypeAdapter(CachingOrder)
+_TELLING = TypeAdapter(Telling)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +38,8 @@ class Desk:
     temper: Temper
     carrier: Carrier
     shelf: Shelf
+    drawer: Drawer
+    gate: Gate
 
     async def get_fetches(self, _: Request) -> Response:
         return JSONResponse([seen.as_json() for seen in self.shelf.seen()])
@@ -52,16 +57,22 @@ class Desk:
         return JSONResponse(message.as_json())
 
     async def put_behaviour(self, request: Request) -> Response:
-        self.temper.order = await _read(_ORDER, request)
+        self.temper.order = await read_order(_ORDER, request)
         return self._state()
 
     async def put_caching(self, request: Request) -> Response:
-        self.shelf.caching = (await _read(_CACHING_ORDER, request)).caching
+        self.shelf.caching = (await read_order(_CACHING_ORDER, request)).caching
+        return self._state()
+
+    async def put_telling(self, request: Request) -> Response:
+        self.carrier.telling = await read_order(_TELLING, request)
         return self._state()
 
     async def delete_all(self, _: Request) -> Response:
         await self.carrier.clear()
         self.shelf.clear()
+        self.drawer.clear()
+        self.gate.clear()
         self.temper.reset()
         return self._state()
 
@@ -73,11 +84,12 @@ class Desk:
                 "times": order.times,
                 "seconds": order.seconds,
                 "caching": self.shelf.caching,
+                "telling": asdict(self.carrier.telling),
             }
         )
 
 
-async def _read(shape: TypeAdapter[T], request: Request) -> T:
+async def read_order(shape: TypeAdapter[T], request: Request) -> T:
     try:
         return shape.validate_json(await request.body())
     except ValidationError as error:

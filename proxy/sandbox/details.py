@@ -1,7 +1,8 @@
 """The `details` of a 131053, in WhatsApp's words as users report them.
 
 Sources: chatwoot/chatwoot #12713, #13540, #15702 and webhooks quoted in public repositories. No report was found of the
-sentence for a file that is too big: it follows the one that Meta documents for received media.
+sentence for a file that is too big: it follows the one that Meta documents for received media. Of the fetcher's own
+limit, only parts of the sentence are reported, and of an upload that is gone, none: code must not hang on their rest.
 """
 
 from collections.abc import Iterable
@@ -9,6 +10,12 @@ from http import HTTPStatus
 
 STICKER = "Sticker file could not be processed. Please choose a different file."
 NOT_A_MEDIUM = "Unsupported mime type text/html"
+GONE = "The uploaded media is not there any more."
+LIMITED = (
+    "Downloading media from weblink failed with http code 429, status message Request ratelimit by fwdproxy "
+    "destination matcher asn_list: 64496"
+)
+"""The number is one of those for documentation (RFC 5398)."""
 
 
 def http_failure(status: int, phrase: str = "") -> str:

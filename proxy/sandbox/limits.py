@@ -102,6 +102,11 @@ def media_type_of(kind: Kind, content_type: str) -> str | None:
     return named if named in ACCEPTED[kind].extensions else None
 
 
+def accepted_as(content_type: str) -> Kind | None:
+    """Find the kind that a Content-Type is of: each type is of one."""
+    return next((kind for kind in Kind if media_type_of(kind, content_type) is not None), None)
+
+
 def type_by_extension(kind: Kind, link: str, media_type: str) -> str:
     """Name the type that the link's last segment ends in: the given one where it fits, or where it says nothing."""
     extension = PurePosixPath(unquote(urlsplit(link).path)).suffix.lower()

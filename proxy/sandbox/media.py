@@ -15,22 +15,38 @@ Json: TypeAlias = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Medium:
-    """What is to be fetched, and as what."""
+class Wanted:
+    """A medium of a message, by what it is sent as."""
 
     kind: Kind
-    link: str
     voice: bool = False
 
 
-def read_medium(kind: Kind, content: object) -> Medium | Refusal | None:
-    """Read a media object; None for one by id, which needs no fetch."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Medium(Wanted):
+    """What is to be fetched."""
+
+    link: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uploaded(Wanted):
+    """What was uploaded before, and needs no fetch."""
+
+    id: str
+
+
+def read_medium(kind: Kind, content: object) -> Medium | Uploaded | Refusal:
+    """Read a media object, by link or by id."""
     if not isinstance(content, Mapping):
         return bad_parameter(f"Param {kind} must be a JSON object.")
     refusal = _medium_refusal(kind, content)
-    if refusal is not None or not content.get("link"):
+    if refusal is not None:
         return refusal
-    return Medium(kind=kind, link=str(content["link"]), voice=bool(content.get("voice", False)))
+    voice = bool(content.get("voice", False))
+    if content.get("link"):
+        return Medium(kind=kind, link=str(content["link"]), voice=voice)
+    return Uploaded(kind=kind, id=str(content["id"]), voice=voice)
 
 
 def _medium_refusal(kind: Kind, content: Json) -> Refusal | None:

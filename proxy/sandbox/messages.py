@@ -10,18 +10,18 @@ from dataclasses import dataclass
 
 from proxy.sandbox.composed import read_interactive, read_template
 from proxy.sandbox.limits import MAX_CALLBACK_DATA_CHARS, MAX_RECIPIENT_DIGITS, MAX_TEXT_CHARS, Kind
-from proxy.sandbox.media import Json, Medium, read_medium
+from proxy.sandbox.media import Json, Wanted, read_medium
 from proxy.sandbox.refusals import Refusal, bad_parameter, bad_value, missing, too_long, unsupported
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Posted:
-    """`media` are those to be fetched: a text has none, and a medium by id needs no fetch."""
+    """`media` are those that it shows: a text has none."""
 
     body: Json
     to: str
     wa_id: str
-    media: tuple[Medium, ...]
+    media: tuple[Wanted, ...]
     callback_data: str | None
 
 
@@ -74,8 +74,8 @@ def _callback_data_refusal(callback_data: object) -> Refusal | None:
     return too_long("biz_opaque_callback_data", MAX_CALLBACK_DATA_CHARS) if is_longer else None
 
 
-def _content(body: Json) -> Iterator[Medium | Refusal | None]:
-    """Read what the message is: all that is to be fetched, or why it is not taken."""
+def _content(body: Json) -> Iterator[Wanted | Refusal | None]:
+    """Read what the message is: all that it shows, or why it is not taken."""
     kind = str(body.get("type", "text"))
     content = body.get(kind)
     if kind not in {"text", "template", "interactive", *Kind}:

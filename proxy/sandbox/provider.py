@@ -1,26 +1,25 @@
 """Where messages are posted: one is read, taken and answered, or badly treated where the sandbox was told so."""
 
 import asyncio
-import re
-import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from starlette.background import BackgroundTask
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from proxy.sandbox import answers
 from proxy.sandbox.carrier import Carrier, Message
+from proxy.sandbox.drawer import Drawer
+from proxy.sandbox.keys import Keys
 from proxy.sandbox.messages import read
-from proxy.sandbox.refusals import Refusal
+from proxy.sandbox.payloads import PHONE_NUMBER_ID
+from proxy.sandbox.rates import Gate
+from proxy.sandbox.refusals import THROUGHPUT, Refusal
 from proxy.sandbox.settings import Behaviour, Order
-
-_VERSION = re.compile(r"v[0-9]{1,3}\.[0-9]")
 
 
 class Temper:
@@ -44,42 +43,39 @@ class Temper:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    api_key: str | None
+    keys: Keys
     temper: Temper
+    gate: Gate
+    drawer: Drawer
     carrier: Carrier
     random_bytes: Callable[[int], bytes]
 
     async def post_message(self, request: Request) -> Response:
         """Take a message at 360dialog's path."""
-        return await self._post(request, request.headers.get("D360-API-KEY", ""), answers.key_refused())
+        return await self._post(request, self.keys.refusal, PHONE_NUMBER_ID)
 
     async def post_message_to_meta(self, request: Request) -> Response:
         """Take a message at Meta's path, with or without a version."""
-        if not _VERSION.fullmatch(request.path_params.get("version", "v1.0")):
-            raise HTTPException(HTTPStatus.NOT_FOUND)
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        presented = token.strip() if scheme.lower() == "bearer" else ""
-        return await self._post(request, presented, answers.token_refused(self.random_bytes))
+        return await self._post(request, self.keys.refusal_of_meta, str(request.path_params["phone_id"]))
 
-    async def _post(self, request: Request, presented: str, key_refused: answers.Reply) -> Response:
+    async def _post(
+        self, request: Request, key_refusal: Callable[[Request], answers.Reply | None], sender: str
+    ) -> Response:
         order = self.temper.spend()
-        failure = answers.refused_before(order.behaviour)
+        failure = answers.refused_before(order.behaviour, self.random_bytes) or key_refusal(request)
         if failure is not None:
-            return _respond(failure)
-        if not self._is_accepted(presented):
-            return _respond(key_refused)
+            return answers.respond(failure)
         posted = read(await request.body())
         if isinstance(posted, Refusal):
-            return _respond(answers.refused(posted, self.random_bytes))
-        message = self.carrier.accept(posted)
-        if message is None:
-            return _respond(answers.refused(answers.THROUGHPUT, self.random_bytes))
-        return await self._answer(request, order, message)
+            return self._refuse(posted)
+        refusal = self.drawer.unknown(posted.media, sender) or self.gate.admit(posted.wa_id)
+        if refusal is not None:
+            return self._refuse(refusal)
+        message = self.carrier.accept(posted, fetch_limited=order.behaviour is Behaviour.FETCH_LIMIT)
+        return self._refuse(THROUGHPUT) if message is None else await self._answer(request, order, message)
 
-    def _is_accepted(self, key: str) -> bool:
-        if self.api_key is None:
-            return bool(key)
-        return secrets.compare_digest(key.encode(), self.api_key.encode())
+    def _refuse(self, refusal: Refusal) -> Response:
+        return answers.respond(answers.refused(refusal, self.random_bytes))
 
     async def _answer(self, request: Request, order: Order, message: Message) -> Response:
         """The message moves once its answer is out; where the answer is late or lost, at once."""
@@ -88,7 +84,7 @@ class Provider:
             case Behaviour.SLOW:
                 await self.carrier.start(message)
                 await _linger(request, order.seconds)
-                return _respond(reply)
+                return answers.respond(reply)
             case Behaviour.LOST:
                 await self.carrier.start(message)
                 return LostAnswer()
@@ -96,7 +92,7 @@ class Provider:
                 reply = answers.failed_after()
             case Behaviour.NO_ID:
                 reply = answers.accepted_without_id(message.posted)
-        return _respond(reply, BackgroundTask(self.carrier.start, message))
+        return answers.respond(reply, BackgroundTask(self.carrier.start, message))
 
 
 class LostAnswer(Response):
@@ -108,11 +104,6 @@ class LostAnswer(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 -- ASGI's signature
         await send({"type": "http.response.start", "status": HTTPStatus.PROCESSING, "headers": []})
-
-
-def _respond(reply: answers.Reply, background: BackgroundTask | None = None) -> Response:
-    kind = HTMLResponse if isinstance(reply.content, str) else JSONResponse
-    return kind(reply.content, reply.status, background=background)
 
 
 async def _linger(request: Request, seconds: float) -> None:

@@ -35,3 +35,28 @@ def bad_value(details: str) -> Refusal:
 
 def unsupported(details: str) -> Refusal:
     return Refusal(code=UNSUPPORTED_TYPE, message="(#131051) Unsupported message type", details=details)
+
+
+def no_such_object(name: str) -> Refusal:
+    return bad_parameter(
+        f"Unsupported request. Object with ID '{name}' does not exist, "
+        "cannot be loaded due to missing permissions, or does not support this operation"
+    )
+
+
+THROUGHPUT = Refusal(
+    code=130429,
+    message="(#130429) Rate limit hit",
+    details="Message failed to send because there were too many messages sent from this phone number in a short time.",
+)
+PAIR_RATE = Refusal(
+    code=131056,
+    message="(#131056) (Business Account, Consumer Account) pair rate limit hit",
+    details="Message failed to send because there were too many messages sent from this phone number to the same "
+    "phone number in a short time.",
+)
+MAINTENANCE = Refusal(
+    code=131057,
+    message="(#131057) Account in maintenance mode",
+    details="The account is being upgraded to a higher throughput.",
+)

@@ -10,6 +10,8 @@ from pydantic import ConfigDict
 
 MAX_TIMES = 100_000
 MAX_SECONDS = 60.0
+MAX_MESSAGES_PER_SECOND = 1000
+"""What Meta raises a number to, by its page on throughput."""
 
 
 class Caching(StrEnum):
@@ -30,6 +32,10 @@ class Behaviour(StrEnum):
     SLOW = "slow"
     HTML = "html"
     NO_ID = "no_id"
+    THROUGHPUT = "throughput"
+    PAIR_RATE = "pair_rate"
+    MAINTENANCE = "maintenance"
+    FETCH_LIMIT = "fetch_limit"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,14 +56,33 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Telling:
+    """How statuses are told: with `read` or without, each webhook twice, the last first, or all in one webhook."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    read: bool = False
+    twice: bool = False
+    reverse: bool = False
+    together: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxSettings:
-    """Without an `api_key` any key is taken; without a `webhook_url` statuses are kept and shown, but not posted."""
+    """Without an `api_key` any key is taken; without a `webhook_url` statuses are kept and shown, but not posted.
+
+    Webhooks are signed where there is an `app_secret`. With `rates` the pair rate and `messages_per_second` hold.
+    """
 
     api_key: str | None = field(default=None, repr=False)
     webhook_url: str | None = None
     webhook_headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    app_secret: str | None = field(default=None, repr=False)
     caching: Caching = Caching.FIXED
     behaviour: Order = Order()
+    telling: Telling = Telling()
+    rates: bool = False
+    messages_per_second: int = 80
     fetch_timeout_s: float = 20.0
     webhook_timeout_s: float = 5.0
     webhook_attempts: int = 4
@@ -66,7 +91,11 @@ class SandboxSettings:
     max_kept_messages: int = 1000
     max_kept_links: int = 1000
     max_kept_fetches_per_link: int = 20
+    max_kept_uploads: int = 100
+    max_kept_upload_bytes: int = 512 * 1024 * 1024
 
     def __post_init__(self) -> None:
         if self.webhook_url is not None and not self.webhook_url.startswith(("http://", "https://")):
             raise ValueError("webhook_url must be an http or https URL")
+        if not 1 <= self.messages_per_second <= MAX_MESSAGES_PER_SECOND:
+            raise ValueError(f"messages_per_second must be 1 to {MAX_MESSAGES_PER_SECOND}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Literal
 
+from proxy.sandbox import details
 from proxy.sandbox.caching import Plan, plan
 from proxy.sandbox.fetcher import Answer, Fetcher
 from proxy.sandbox.media import Medium
@@ -16,10 +17,10 @@ from proxy.sandbox.verdicts import judge_answer, judge_body
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Use:
-    """One use of a link at `at_s` (Unix seconds); only a hit asked nobody."""
+    """One use of a link at `at_s` (Unix seconds); a hit asked nobody, and one that was limited could not."""
 
     at_s: float
-    cache: Literal["hit", "miss", "revalidated"]
+    cache: Literal["hit", "miss", "revalidated", "limited"]
     answer: Answer
 
     def as_json(self) -> dict[str, object]:
@@ -68,23 +69,26 @@ class Shelf:
         self.caching = self._settings.caching
         self._seen.clear()
 
-    async def take(self, medium: Medium) -> str | None:
+    async def take(self, medium: Medium, *, limited: bool = False) -> str | None:
         """Fetch a link or use what is kept of it; those who want one link at once share one fetch.
+
+        Where it is `limited`, WhatsApp's own proxy refuses what would have to be asked for.
 
         Returns None for a good medium, else the details of the failure.
         """
         seen = self._remember(medium.link)
         async with seen.lock:
-            use = await self._use(medium, seen)
+            use = await self._use(medium, seen, limited=limited)
             seen.uses.append(use)
         return use.answer.problem
 
-    async def _use(self, medium: Medium, seen: Seen) -> Use:
+    async def _use(self, medium: Medium, seen: Seen, *, limited: bool) -> Use:
         now_s = self._clock()
-        if seen.kept is None:
-            return await self._fetch(medium, seen, now_s)
-        kept, kept_at_s = seen.kept
-        match plan(self.caching, kept.headers, now_s - kept_at_s):
+        kept, kept_at_s = seen.kept or (Answer(), now_s)
+        planned = Plan.FETCH if seen.kept is None else plan(self.caching, kept.headers, now_s - kept_at_s)
+        if limited and planned is not Plan.USE:
+            return Use(at_s=now_s, cache="limited", answer=Answer(problem=details.LIMITED))
+        match planned:
             case Plan.USE:
                 seen.hits += 1
                 return Use(

@@ -15,7 +15,7 @@ from proxy.sandbox.limits import (
     type_by_extension,
 )
 from proxy.sandbox.looks import look_at_webp, processed_type
-from proxy.sandbox.media import Medium
+from proxy.sandbox.media import Medium, Wanted
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -29,20 +29,26 @@ def judge_answer(medium: Medium, status: int, phrase: str, headers: Mapping[str,
         return details.http_failure(status, phrase)
     media_type = media_type_of(medium.kind, content_type)
     if media_type is None:
-        return details.unsupported(_called(medium), content_type, ACCEPTED[medium.kind].extensions)
+        return judge_type(medium, content_type)
     extension_type = type_by_extension(medium.kind, medium.link, media_type)
     if extension_type != media_type:
         return details.not_as_declared(_called(medium), media_type, extension_type)
     declared_bytes = headers.get("content-length", "")
     if declared_bytes.isascii() and declared_bytes.isdigit() and int(declared_bytes) > ACCEPTED[medium.kind].max_bytes:
-        return details.too_big(_limit(medium.kind))
+        return details.too_big(limit_of(medium.kind))
     return None
 
 
-def judge_body(medium: Medium, headers: Mapping[str, str], size_bytes: int, head: bytes) -> str | None:
+def judge_type(medium: Wanted, content_type: str) -> str | None:
+    if media_type_of(medium.kind, content_type) is not None:
+        return None
+    return details.unsupported(_called(medium), content_type, ACCEPTED[medium.kind].extensions)
+
+
+def judge_body(medium: Wanted, headers: Mapping[str, str], size_bytes: int, head: bytes) -> str | None:
     """Judge a body whose answer was fit; `head` is its first looks.HEAD_BYTES."""
     if size_bytes > ACCEPTED[medium.kind].max_bytes:
-        return details.too_big(_limit(medium.kind))
+        return details.too_big(limit_of(medium.kind))
     declared = media_type_of(medium.kind, headers["content-type"]) or ""
     processed = processed_type(declared, head)
     if processed != declared:
@@ -59,10 +65,11 @@ def _judge_sticker(size_bytes: int, head: bytes) -> str | None:
     return None
 
 
-def _called(medium: Medium) -> str:
+def _called(medium: Wanted) -> str:
     return "Voice" if medium.voice else medium.kind.capitalize()
 
 
-def _limit(kind: Kind) -> str:
+def limit_of(kind: Kind) -> str:
+    """Say how much a kind may weigh, as WhatsApp does."""
     limit = ACCEPTED[kind].max_bytes
     return f"{limit // MIB}MB" if limit >= MIB else f"{limit // KIB}KB"

@@ -21,6 +21,8 @@ from tests.conftest import NO_TLS
 STARTED_WITHIN_S = 10
 KEY = "key-of-the-test"
 SECRET = "secret-of-the-test"
+VERIFY_TOKEN = "token of the test & more"
+META = {"Authorization": f"Bearer {KEY}"}
 JPEG = b"\xff\xd8\xff\xe0" + b"picture" * 100
 
 
@@ -113,20 +115,31 @@ class Receiver:
 
     url: str = ""
     got: list[dict[str, Any]] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
 
     def forget(self) -> None:
-        for kept in (self.got, self.headers, self.answers):
+        for kept in (self.got, self.bodies, self.headers, self.answers):
             kept.clear()
 
     def statuses(self) -> list[dict[str, Any]]:
-        return [payload["entry"][0]["changes"][0]["value"]["statuses"][0] for payload in self.got]
+        return [status for body in self.values() for status in body["statuses"]]
+
+    def values(self) -> list[dict[str, Any]]:
+        return [payload["entry"][0]["changes"][0]["value"] for payload in self.got]
 
     async def answer(self, request: Request) -> Response:
         self.headers.append(dict(request.headers))
+        self.bodies.append(await request.body())
         self.got.append(await request.json())
         return Response(status_code=self.answers.pop(0) if self.answers else 200)
+
+    async def shake(self, request: Request) -> Response:
+        """Give the challenge to who knows the token, as Meta's page on webhooks asks for."""
+        asked = request.query_params
+        knows = (asked["hub.mode"], asked["hub.verify_token"]) == ("subscribe", VERIFY_TOKEN)
+        return Response(asked["hub.challenge"] if knows else "", 200 if knows else 403)
 
 
 @dataclass
@@ -152,6 +165,16 @@ class Sandbox:
         told: dict[str, Any] = self.http.get(f"/sandbox/messages/{wamid}", params={"wait": 10}).json()
         assert told["ended"]
         return told
+
+    def upload(
+        self, body: bytes = JPEG, media_type: str = "image/jpeg", path: str = "/media", **form: str
+    ) -> httpx2.Response:
+        return self.http.post(
+            path,
+            data=form or {"messaging_product": "whatsapp"},
+            files={"file": ("Größe.jpg", body, media_type)},
+            headers=META if path != "/media" else {"D360-API-KEY": KEY},
+        )
 
     def messages(self) -> list[dict[str, Any]]:
         told: list[dict[str, Any]] = self.http.get("/sandbox/messages", params={"wait": 10}).json()
@@ -191,7 +214,7 @@ def origin(_running_origin: Origin) -> Origin:
 @pytest.fixture(scope="session")
 def _running_receiver() -> Iterator[Receiver]:
     receiver = Receiver()
-    with _serve(Starlette(routes=[Route("/", receiver.answer, methods=["POST"])])) as url:
+    with _serve(Starlette(routes=[Route("/", receiver.answer, methods=["POST"]), Route("/", receiver.shake)])) as url:
         receiver.url = url
         yield receiver
 

@@ -24,8 +24,14 @@ def template(*parameters: Any, **changes: Any) -> dict[str, Any]:
     return {"name": "offer", "language": LANGUAGE, "components": components, **changes}
 
 
-def cards(*headers: Any) -> list[dict[str, Any]]:
-    return [{"card_index": index, "header": each} for index, each in enumerate(headers)]
+def card(text: str) -> dict[str, Any]:
+    return {"header": header(), "body": {"text": text}}
+
+
+def cards(*made: Any) -> list[dict[str, Any]]:
+    """Number the cards; a header alone is one, too."""
+    whole = [each if isinstance(each, dict) and "body" in each else {"header": each} for each in made]
+    return [{"card_index": index, **each} for index, each in enumerate(whole)]
 
 
 def interactive(kind: str = "button", **parts: Any) -> dict[str, Any]:
@@ -42,12 +48,17 @@ def carousel(*headers: Any) -> dict[str, Any]:
         pytest.param("template", {"name": "hello", "language": LANGUAGE}, id="template without components"),
         pytest.param("template", template({"type": "text", "text": "Anna"}), id="text header"),
         pytest.param("template", template(header("document", link=LINK, filename="a.pdf")), id="document header"),
-        pytest.param("template", template(header(id="17")), id="header by id"),
         pytest.param("interactive", interactive(header=header("video")), id="buttons under a video"),
         pytest.param("interactive", interactive("cta_url", header=header()), id="a call to action"),
         pytest.param("interactive", interactive("list", header={"type": "text", "text": "t"}), id="a list"),
         pytest.param("interactive", interactive("location_request_message"), id="no header"),
         pytest.param("interactive", carousel(header(), header("video")), id="a carousel"),
+        pytest.param("interactive", interactive("order_details", header=header()), id="an order"),
+        pytest.param(
+            "interactive",
+            {**carousel(*[card("a\nb\nc" + "d" * 155)] * 2), "body": {"text": "b" * 1024}},
+            id="a carousel with all the text it may have",
+        ),
     ],
 )
 def test_what_is_made_of_parts_is_accepted(
@@ -70,7 +81,13 @@ def test_what_is_made_of_parts_is_accepted(
         pytest.param("interactive", interactive("poll"), 131009, "interactive['type']", id="unknown"),
         pytest.param("interactive", interactive(action=None), 131008, "action", id="no action"),
         pytest.param("interactive", interactive(header=header("sticker")), 131009, "sticker", id="sticker header"),
+        pytest.param("interactive", interactive("list", header=header()), 131009, "image", id="a list under an image"),
         pytest.param("interactive", carousel(header()), 131009, "2 to 10 cards", id="one card"),
+        pytest.param("interactive", carousel(header(), card("c" * 161)), 100, "160", id="a card of many words"),
+        pytest.param("interactive", carousel(header(), card("\n" * 3)), 131009, "2 line breaks", id="a long card"),
+        pytest.param(
+            "interactive", {**carousel(*[header()] * 2), "body": {"text": "b" * 1025}}, 100, "1024", id="a long body"
+        ),
         pytest.param("interactive", carousel(*[header()] * 11), 131009, "2 to 10 cards", id="eleven cards"),
         pytest.param(
             "interactive", carousel(header(), header("document")), 131009, "document", id="document on a card"
@@ -113,7 +130,10 @@ def test_one_card_that_cannot_be_fetched_fails_the_message(
     assert (status["status"], "404" in status["details"]) == ("failed", True)
 
 
-@pytest.mark.parametrize("path", ["/106540352242922/messages", "/v25.0/106540352242922/messages"])
+@pytest.mark.parametrize(
+    "path",
+    ["/106540352242922/messages", "/v25.0/106540352242922/messages", "/v25.0/106540352242922/marketing_messages"],
+)
 def test_metas_paths_take_a_token(
     run_sandbox: RunSandbox, make_message: Callable[..., dict[str, Any]], path: str
 ) -> None:

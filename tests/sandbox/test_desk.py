@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 
     from tests.sandbox.conftest import Origin, RunSandbox, Sandbox
 
-FRESH = {"behaviour": "ok", "times": 1, "seconds": 1.0, "caching": "fixed"}
+TELLING = {"read": False, "twice": False, "reverse": False, "together": False}
+FRESH = {"behaviour": "ok", "times": 1, "seconds": 1.0, "caching": "fixed", "telling": TELLING}
 
 
 def test_behaviour_and_caching_are_set_and_told(sandbox: Sandbox) -> None:
     told = sandbox.behave("slow", times=3, seconds=2.5).json()
-    assert told == {"behaviour": "slow", "times": 3, "seconds": 2.5, "caching": "fixed"}
+    assert told == {**FRESH, "behaviour": "slow", "times": 3, "seconds": 2.5}
     assert sandbox.http.put("/sandbox/caching", json={"caching": "headers"}).json() == {**told, "caching": "headers"}
 
 
@@ -33,6 +34,8 @@ def test_behaviour_and_caching_are_set_and_told(sandbox: Sandbox) -> None:
         ("behaviour", []),
         ("caching", {"caching": "never"}),
         ("caching", {}),
+        ("telling", {"read": "perhaps"}),
+        ("telling", {"thrice": True}),
     ],
     ids=str,
 )
@@ -48,6 +51,7 @@ def test_reset_forgets_everything(sandbox: Sandbox, origin: Origin) -> None:
     sandbox.deliver(link)
     sandbox.behave("throttle", times=9)
     sandbox.http.put("/sandbox/caching", json={"caching": "headers"})
+    sandbox.http.put("/sandbox/telling", json={"read": True})
     assert sandbox.http.delete("/sandbox").json() == FRESH
     assert sandbox.http.get("/sandbox/messages").json() == []
     assert sandbox.http.get("/sandbox/fetches").json() == []

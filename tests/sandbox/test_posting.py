@@ -41,7 +41,6 @@ def test_ids_are_base64_with_the_number_inside_and_unique(sandbox: Sandbox) -> N
         pytest.param(body(image={"link": LINK, "caption": "é" * 1024}), id="longest caption"),
         pytest.param(body(biz_opaque_callback_data="x" * 512), id="longest callback data"),
         pytest.param(body(recipient_type="individual", context={"message_id": "wamid.X"}), id="optional fields"),
-        pytest.param(body(image={"id": "1234"}), id="by id"),
         pytest.param(body(image={"link": LINK.replace("http:", "https:")}), id="https"),
         pytest.param(body(type="audio", audio={"link": LINK, "voice": True}), id="voice"),
         pytest.param(
