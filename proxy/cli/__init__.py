@@ -2,7 +2,7 @@
 
 import typer
 
-from proxy.cli import ahead, media, sending, services
+from proxy.cli import ahead, media, pretending, sending, services
 from proxy.takedown import takedown
 
 app = typer.Typer(
@@ -19,13 +19,13 @@ for command in (
     sending.send,
     ahead.prepare,
     ahead.warm,
-    services.sandbox,
     services.demo,
     takedown,
     services.settings,
     services.health,
 ):
     app.command()(command)
+app.add_typer(pretending.app, name="sandbox")
 
 
 def run() -> None:

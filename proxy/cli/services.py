@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from proxy.cli.doors import JsonOption
-from proxy.console import EXIT_AWAY, err, out, show_json, told
-from proxy.errors import Malformed
-from proxy.sandbox.settings import Behaviour, Caching, Order, SandboxSettings
+from proxy.console import EXIT_AWAY, out, show_json, told
 
 if TYPE_CHECKING:
     from proxy.settings import Settings
@@ -64,37 +62,6 @@ def serve(
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         load(*_rooms(settings))
         supervise(uvicorn.Config(f"{SERVED}:from_environment", factory=True, workers=workers, **where, **OPTIONS))
-
-
-def sandbox(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8081,
-    webhook_url: Annotated[
-        str | None, typer.Option(help="Where statuses are posted, e.g. <PUBLIC_URL>/webhooks.")
-    ] = None,
-    webhook_secret: Annotated[str | None, typer.Option(help="Sent along as X-Webhook-Secret.")] = None,
-    caching: Annotated[Caching, typer.Option(help="How WhatsApp keeps what it fetched.")] = Caching.FIXED,
-    behaviour: Annotated[Behaviour, typer.Option(help="How the next request to send is answered.")] = Behaviour.OK,
-) -> None:
-    """Run a pretend 360dialog with WhatsApp's fetcher inside. PROVIDER_URL points at it; any key will do."""
-    import uvicorn
-
-    from proxy.messaging.receive import SECRET_HEADER
-    from proxy.sandbox.app import create_sandbox
-    from proxy.servers import OPTIONS
-
-    with told(as_json=False):
-        try:
-            chosen = SandboxSettings(
-                webhook_url=webhook_url,
-                webhook_headers={SECRET_HEADER: webhook_secret} if webhook_secret else {},
-                caching=caching,
-                behaviour=Order(behaviour=behaviour),
-            )
-        except ValueError as error:
-            raise Malformed(field="--webhook-url", problem=str(error)) from error
-    pretend = create_sandbox(chosen)
-    err.print(f"sandbox on http://127.0.0.1:{port}; what it saw: /sandbox/fetches and /sandbox/messages")
-    uvicorn.run(pretend, host="127.0.0.1", port=port, **OPTIONS)
 
 
 def demo(
