@@ -130,6 +130,11 @@ def test_bytes_that_look_like_the_forms_end_are_kept(sandbox: Sandbox) -> None:
     assert sandbox.http.get(url, headers=OURS).content == body
 
 
+def test_an_empty_field_does_not_swallow_the_next(sandbox: Sandbox) -> None:
+    url = sandbox.http.get(f"/{put(sandbox, messaging_product='whatsapp', type='')}", headers=OURS).json()["url"]
+    assert sandbox.http.get(url, headers=OURS).content == JPEG
+
+
 def test_a_message_by_id_arrives_and_asks_nobody(sandbox: Sandbox, make_message: Callable[..., dict[str, Any]]) -> None:
     wamid = sandbox.post(make_message("image", {"id": put(sandbox)})).json()["messages"][0]["id"]
     assert [status["status"] for status in sandbox.ended(wamid)["statuses"]] == ["sent", "delivered"]
