@@ -40,13 +40,12 @@ def read_form(body: Body, content_type: str) -> Mapping[str, Part] | None:
         if body[at : at + 2] == b"--":
             return parts
         head_end = body.find(b"\r\n\r\n", at, at + MAX_HEAD_BYTES)
-        # The blank line's second half may be the first half of the delimiter: a part may be empty.
-        end = -1 if head_end < 0 else body.find(b"\r\n" + delimiter, head_end + 2)
+        start = head_end + 4
+        end = -1 if head_end < 0 else body.find(b"\r\n" + delimiter, start)
         if end < 0:
             return None
         head = BytesHeaderParser().parsebytes(body[at + 2 : head_end])
-        start = head_end + 4
-        part = Part(content_type=str(head.get("Content-Type", "text/plain")), start=start, end=max(start, end))
+        part = Part(content_type=str(head.get("Content-Type", "text/plain")), start=start, end=end)
         parts.setdefault(str(head.get_param("name", "", "Content-Disposition")), part)
         at = end + 2 + len(delimiter)
     return parts if body[at : at + 2] == b"--" else None
