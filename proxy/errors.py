@@ -5,6 +5,7 @@ MedialinkError
 ├── Unauthorized             401  unauthorized
 ├── KeyNotAllowed            403  key_not_allowed
 ├── NotFound                 404  not_found             forged, unknown and closed look alike
+├── MessageUnknown           404  message_unknown       of no message that is in the ledger
 ├── MethodNotAllowed         405  method_not_allowed
 ├── Gone
 │   ├── LinkExpired          410  link_expired
@@ -102,6 +103,17 @@ class NotFound(MedialinkError):
     status = 404
     code = "not_found"
     sentence = "There is nothing here."
+
+
+@dataclass(eq=False)
+class MessageUnknown(MedialinkError):
+    message_id: str
+    status: ClassVar[int] = 404
+    code: ClassVar[str] = "message_unknown"
+    sentence: ClassVar[str] = (
+        "The ledger has no message {message_id}. Give our id, the provider's (wamid...) or the callback data that a "
+        "webhook carries; `medialink messages` lists what is there, for LEDGER_RETENTION_DAYS."
+    )
 
 
 @dataclass(eq=False)

@@ -115,7 +115,7 @@ def build_ledger(settings: Settings, traces: "Traces | None" = None) -> Ledger:
 
         ledger_of = traced_ledger(traces, remote=settings.ledger_url.startswith("postgresql"))
     return ledger_of(
-        settings.ledger_url or f"sqlite:///{settings.data_dir / 'ledger.sqlite3'}",
+        settings.ledger_place,
         keys=settings.ledger_secrets(),
         now=_now,
     )

@@ -323,6 +323,10 @@ class Settings(BaseSettings):
     def public_url_is_public(self) -> bool:
         return _is_safe(self.public_url)
 
+    @property
+    def ledger_place(self) -> str:
+        return self.ledger_url or f"sqlite:///{self.data_dir / 'ledger.sqlite3'}"
+
     def link_secrets(self) -> Mapping[int, bytes]:
         if self.link_keys is not None:
             return parse_link_keys(self.link_keys.get_secret_value())

@@ -23,6 +23,8 @@ def test_help_lists_the_commands(medialink: Command) -> None:
     assert shown.returncode == 0
     for name in ("serve", "put", "link", "check", "send", "sandbox", "demo", "settings", "health", "prepare", "warm"):
         assert name in shown.stdout
+    for name in ("messages", "message", "report"):
+        assert f" {name} " in shown.stdout
 
 
 def test_a_file_is_put_linked_and_checked(medialink: Command, photo: str, light_jpeg: bytes) -> None:

@@ -2,7 +2,7 @@
 
 import typer
 
-from proxy.cli import ahead, media, pretending, sending, services
+from proxy.cli import ahead, looking_back, media, pretending, sending, services
 from proxy.takedown import takedown
 
 app = typer.Typer(
@@ -21,6 +21,9 @@ for command in (
     ahead.warm,
     services.demo,
     takedown,
+    looking_back.messages,
+    looking_back.message,
+    looking_back.report,
     services.settings,
     services.health,
 ):

@@ -68,6 +68,14 @@ class LedgerFetch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """The first fetches around a message, in the order of time; `more`: there were others."""
+
+    fetches: tuple[LedgerFetch, ...]
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerStatus:
     status: State
     at: datetime
