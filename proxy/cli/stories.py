@@ -90,7 +90,7 @@ def _row(message: LedgerMessage) -> tuple[str, ...]:
         moment(message.created_at),
         standing.value,
         cause,
-        message.type,
+        printable(message.type),
         f"…{message.recipient_last4}",
         printable(medium) + more,
         message.id,

@@ -26,6 +26,7 @@ SEEN: Final = frozenset({Standing.READ, Standing.PLAYED})
 ACCEPTED_ONCE: Final = SENT_ON | {Standing.ACCEPTED, Standing.FAILED}
 UNDONE: Final = frozenset({Standing.FAILED, Standing.REFUSED})
 """What has a code, a text, or both, that say why."""
+NEVER_TAKEN: Final = frozenset({Standing.REFUSED, Standing.NOT_SENT})
 OPEN: Final = frozenset({Standing.POSTING, Standing.UNCERTAIN})
 
 

@@ -11,7 +11,7 @@ from proxy.errors import MedialinkError
 from proxy.media.kinds import MediaWarning
 from proxy.messaging.diagnoses import MEDIUM_FAILED, Diagnosis, diagnose
 from proxy.messaging.entries import Fetched, LedgerFetch, LedgerMedium, LedgerMessage
-from proxy.messaging.standings import ARRIVED, OPEN, UNDONE, Standing, standing_of
+from proxy.messaging.standings import ARRIVED, NEVER_TAKEN, OPEN, UNDONE, Standing, standing_of
 
 PATIENCE: Final = timedelta(minutes=5)
 """A post is answered, or given up, well within that; and so are most statuses."""
@@ -47,6 +47,7 @@ _WHILE_YOUNG: Final[Mapping[Standing, str]] = MappingProxyType(
         Standing.ACCEPTED: "Wait: the first status comes within a minute, as a rule.",
     }
 )
+_NOT_TAKEN: Final = "Nobody asked our origin for it, as the message was not taken."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +138,7 @@ class Story:
             return
         fetches = self.fetched.fetches
         if not fetches:
-            yield _NOBODY
+            yield _NOT_TAKEN if self.standing in NEVER_TAKEN else _NOBODY
             return
         statuses = Counter(fetch.status for fetch in fetches)
         summed = ", ".join(f"{count} x {status}" for status, count in sorted(statuses.items()))

@@ -109,6 +109,13 @@ def test_nobody_asked_is_explained() -> None:
     assert "a CDN answered in our place" in story
 
 
+@pytest.mark.parametrize("outcome", [Fate.REFUSED, Fate.NOT_SENT])
+def test_of_what_was_never_taken_nobody_wonders_that_nobody_asked(outcome: Fate) -> None:
+    story = told(replace(MESSAGE, outcome=outcome, error_code=100, error_details="bad"))
+    assert "Nobody asked our origin for it, as the message was not taken." in story
+    assert "a CDN answered in our place" not in story
+
+
 def test_a_fetch_before_the_post_is_told_as_one_and_many_are_cut_short() -> None:
     early = replace(FETCH, at=EPOCH - timedelta(minutes=3))
     assert "whole, by wa/1, before this message was posted" in told(failed(), early)
