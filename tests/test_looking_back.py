@@ -82,7 +82,7 @@ def data_dir(tmp_path: Path) -> Path:
 def run(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     monkeypatch.setenv("DATA_DIR", str(data_dir))
     monkeypatch.setenv("LEDGER_KEY", SECRET)
-    monkeypatch.setattr(out, "_width", None)
+    monkeypatch.setattr(out.console, "_width", None)
 
     def invoke(*arguments: str) -> Result:
         return CliRunner().invoke(app, list(arguments))

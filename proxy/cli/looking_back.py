@@ -1,7 +1,6 @@
 """The commands that look back into the ledger: `messages` lists, `message` tells one, `report` sums."""
 
 # ruff: noqa: PLC0415 - a command imports what it needs: the help comes at once, and a server stays light
-import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta, tzinfo
@@ -14,10 +13,10 @@ import typer
 from proxy.cli.doors import JsonOption
 from proxy.console import show_json, told
 from proxy.errors import Malformed, SettingsInvalid
-from proxy.settings import Settings
 
 if TYPE_CHECKING:
     from proxy.messaging.ledger_reading import Filters, LedgerReading
+    from proxy.settings import Settings
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
@@ -58,7 +57,7 @@ def messages(  # noqa: PLR0913, PLR0917 - what a person may look for
     from proxy.messaging.ledger_reading import Filters
     from proxy.messaging.standings import Standing
 
-    def filters(settings: Settings) -> "Filters":
+    def filters(settings: "Settings") -> "Filters":
         now = datetime.now(UTC)
         is_last4 = to is not None and bool(_LAST4.fullmatch(to))
         return Filters(
@@ -121,7 +120,7 @@ def report(  # noqa: PLR0913 - what a person may choose
     """Sum what became of the messages of a day: how many arrived, how soon, and why the others did not."""
     from proxy.messaging.sums import Span
 
-    def span(_settings: Settings) -> "Span":
+    def span(_settings: "Settings") -> "Span":
         now, local = datetime.now(UTC), _zone(zone)
         if day is not None and (since is not None or until is not None):
             raise Malformed(field="--day", problem="give either a day, or --since and --until")
@@ -150,11 +149,14 @@ def report(  # noqa: PLR0913 - what a person may choose
 
 
 def _with_reading(
-    wish: Callable[[Settings], T], work: Callable[["LedgerReading", T], Awaitable[None]], *, as_json: bool
+    wish: Callable[["Settings"], T], work: Callable[["LedgerReading", T], Awaitable[None]], *, as_json: bool
 ) -> None:
     """Read what is wished before the ledger is opened, then open it, work, and close it."""
+    import asyncio
+
     from proxy import telemetry
     from proxy.messaging.ledger_reading import LedgerReading
+    from proxy.settings import Settings
 
     async def whole() -> None:
         settings = Settings.read()
@@ -213,7 +215,7 @@ def _one_of(kind: type[E], text: str | None, field: str) -> E | None:
         raise Malformed(field=field, problem=f"must be one of {', '.join(kind)}") from None
 
 
-def _hashes(settings: Settings, number: str) -> tuple[str, ...]:
+def _hashes(settings: "Settings", number: str) -> tuple[str, ...]:
     """Give the hashes that a number may stand under; a key made now would find nobody's."""
     from proxy.messaging.messages import parse_number
     from proxy.messaging.pseudonyms import Pseudonyms

@@ -14,7 +14,7 @@ SHARES: Final = {"median": 0.5, "p95": 0.95}
 def show_report(report: Report) -> None:
     whole = report.whole
     if not out.is_terminal:
-        out.width = PIPE_COLUMNS
+        out.console.width = PIPE_COLUMNS
     out.print(f"{whole.posted:,} message{'s' * (whole.posted != 1)}, {report.span}", style="bold", markup=False)
     if not whole.posted:
         out.print("Nothing was sent in this time, or another ledger knows of it (LEDGER_URL).")
