@@ -4,6 +4,7 @@ MedialinkError
 ├── Malformed                400  malformed
 ├── Unauthorized             401  unauthorized
 ├── KeyNotAllowed            403  key_not_allowed
+├── HandshakeRefused         403  handshake_refused
 ├── NotFound                 404  not_found             forged, unknown and closed look alike
 ├── MessageUnknown           404  message_unknown       of no message that is in the ledger
 ├── MethodNotAllowed         405  method_not_allowed
@@ -29,6 +30,7 @@ MedialinkError
 │   ├── CacheAway            503  cache_away
 │   ├── DiskFull             503  disk_full
 │   ├── ImportAway           503  import_away           the host of a foreign link
+│   ├── OutboxFull           503  outbox_full           its sender keeps it, and comes again
 │   └── CdnAway              503  cdn_away
 ├── SendFailed
 │   ├── PublicUrlBroken      502  public_url_broken     our own link could not be fetched: nothing was posted
@@ -97,6 +99,12 @@ class KeyNotAllowed(MedialinkError):
     status: ClassVar[int] = 403
     code: ClassVar[str] = "key_not_allowed"
     sentence: ClassVar[str] = "This gateway key may not use {key}. Use a key under one of its prefixes."
+
+
+class HandshakeRefused(MedialinkError):
+    status = 403
+    code = "handshake_refused"
+    sentence = "The verify token is not ours. Set the same one here (META_VERIFY_TOKEN) and at Meta."
 
 
 class NotFound(MedialinkError):
@@ -297,6 +305,12 @@ class ImportAway(Unavailable):
     sentence: ClassVar[str] = (
         "The host of the foreign link does not deliver the file now ({details}). Try again in a few seconds."
     )
+
+
+class OutboxFull(Unavailable):
+    code = "outbox_full"
+    sentence = "Too many webhooks wait to be passed on. See that FORWARD_WEBHOOKS_TO takes them; this one comes again."
+    retry_after_s = 60
 
 
 class CdnAway(Unavailable):

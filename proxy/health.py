@@ -75,6 +75,9 @@ class Health:
             report["ledger"] = await _ask(self.ledger.check())
         well = {"ok", DISK_IS_FULL}.issuperset(report.values())
         report["takedowns"] = self.takedowns.state
+        if self.ledger is not None and report["ledger"] == "ok":
+            waiting = await _ask(self.ledger.outbox.remark())
+            report |= {} if waiting == "ok" else {"outbox": waiting}
         if (versions := await _ask(self.store.remark())) != "ok":
             report["versions"] = versions
         if not self.renditions.store_takes_writes:

@@ -1,5 +1,6 @@
 """Messaging's part of the map: its doors and its routes. A service that only delivers never imports this."""
 
+import random
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -20,6 +21,8 @@ from proxy.delivery.mint import Mint
 from proxy.delivery.uploads import Uploads
 from proxy.errors import Unauthorized
 from proxy.messaging.addresses import Addresses
+from proxy.messaging.authenticity import Authenticity
+from proxy.messaging.bodies import Bodies
 from proxy.messaging.callers import Callers
 from proxy.messaging.chores import Chore, at_work
 from proxy.messaging.fetch_log import EVERY_S as FETCHES_EVERY_S
@@ -33,10 +36,13 @@ from proxy.messaging.import_origin import ImportLimits, ImportOrigin
 from proxy.messaging.importing import Importing
 from proxy.messaging.judge import Judge
 from proxy.messaging.ledger import Ledger
+from proxy.messaging.owner import Owner
 from proxy.messaging.prepare import Prepare
 from proxy.messaging.proof import Proof
 from proxy.messaging.provider import Provider, Retries, Timeouts
-from proxy.messaging.receive import Receive
+from proxy.messaging.receive import MAX_WEBHOOK_BYTES, Receive
+from proxy.messaging.relay import EVERY_S as RELAY_EVERY_S
+from proxy.messaging.relay import LOOK_EVERY_S, Relay, Watch
 from proxy.messaging.relink import Relink
 from proxy.messaging.retention import EVERY_S as RETENTION_EVERY_S
 from proxy.messaging.retention import Retention
@@ -66,6 +72,7 @@ class Messaging:
     proof: Proof | None
     upstream: Upstream | None
     importing: Importing | None
+    relay: Relay | None
     chores: tuple[Chore, ...]
 
     @asynccontextmanager
@@ -80,6 +87,8 @@ class Messaging:
             await self.importing.close()
         if self.upstream is not None:
             await self.upstream.close()
+        if self.relay is not None:
+            await self.relay.owner.close()
         if self.provider is not None:
             await self.provider.close()
         await self.ledger.close()
@@ -131,6 +140,7 @@ def build_messaging(
     timeouts = Timeouts(answer_s=settings.provider_timeout_s)
     upstream = Upstream(settings.provider_url, timeouts=timeouts) if settings.waba_key is not None else None
     provider = _build_provider(settings, timeouts, traces)
+    relay = _build_relay(settings, ledger)
     return Messaging(
         ledger=ledger,
         prepare=prepare,
@@ -139,7 +149,8 @@ def build_messaging(
         proof=proof,
         upstream=upstream,
         importing=_importing(settings, mint, draft) if draft and settings.foreign_links == "import" else None,
-        chores=tuple(_chores(settings, ledger)),
+        relay=relay,
+        chores=tuple(_chores(settings, ledger, relay)),
     )
 
 
@@ -159,9 +170,18 @@ def _build_provider(settings: Settings, timeouts: Timeouts, traces: "Traces | No
     )
 
 
-def _chores(settings: Settings, ledger: Ledger) -> Iterator[Chore]:
+def _build_relay(settings: Settings, ledger: Ledger) -> Relay | None:
+    if settings.forward_url is None or not settings.takes_webhooks:
+        return None
+    return Relay(outbox=ledger.outbox, owner=Owner(settings.forward_url), spread=random.random)
+
+
+def _chores(settings: Settings, ledger: Ledger, relay: Relay | None) -> Iterator[Chore]:
     retention = Retention(database=ledger.database, days=settings.ledger_retention_days, now=_now)
     yield Chore(name="retention", do=retention.sweep, every_s=RETENTION_EVERY_S)
+    yield Chore(name="outbox", do=Watch(outbox=ledger.outbox).round, every_s=LOOK_EVERY_S)
+    if relay is not None:
+        yield Chore(name="relay", do=relay.round, every_s=RELAY_EVERY_S, wake=relay.wake)
 
 
 def _importing(settings: Settings, mint: Mint, draft: Draft) -> Importing:
@@ -189,9 +209,20 @@ def messaging_routes(settings: Settings, messaging: Messaging, mint: Mint, uploa
             yield Route("/messages", post.messages, methods=["POST"])
         if messaging.upstream is not None:
             yield Route("/waba/{path:path}", _gateway(settings, messaging, messaging.upstream, callers, mint))
-    if settings.webhook_secret is not None:
-        receive = Receive(ledger=messaging.ledger, secret=settings.webhook_secret.get_secret_value(), now=_now)
-        yield Route("/webhooks", receive.webhooks, methods=["POST"])
+    if settings.takes_webhooks:
+        receive = Receive(
+            authenticity=Authenticity(
+                secret=_secret(settings.webhook_secret),
+                app_secret=_secret(settings.meta_app_secret),
+                verify_token=_secret(settings.meta_verify_token),
+            ),
+            bodies=Bodies(MAX_WEBHOOK_BYTES),
+            ledger=messaging.ledger,
+            wake=messaging.relay.wake.set if messaging.relay else None,
+            now=_now,
+        )
+        methods = ["POST"] if settings.meta_verify_token is None else ["GET", "POST"]
+        yield Route("/webhooks", receive.webhooks, methods=methods)
 
 
 def _gateway(settings: Settings, messaging: Messaging, upstream: Upstream, callers: Callers, mint: Mint) -> Gateway:
@@ -239,6 +270,10 @@ def known_callers(settings: Settings) -> Callable[[Scope], bool] | None:
 
 def _callers(gateway_keys: SecretStr) -> Callers:
     return Callers(parse_gateway_keys(gateway_keys.get_secret_value()))
+
+
+def _secret(value: SecretStr | None) -> str | None:
+    return None if value is None else value.get_secret_value()
 
 
 def _now() -> datetime:

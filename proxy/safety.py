@@ -16,6 +16,8 @@ Mode = Literal["trial", "production"]
 MIN_WEBHOOK_SECRET_CHARS: Final = 16
 """It is guessed over the network only; 16 characters of a password generator are 90 bits."""
 
+_UNTOLD: Final = "a URL of yours, or none: what your customers write comes here, too, and nobody else will see it"
+
 
 class Chosen(Protocol):
     """What decides, of all settings."""
@@ -38,6 +40,12 @@ class Chosen(Protocol):
     def d360_api_key(self) -> SecretStr | None: ...
     @property
     def webhook_secret(self) -> SecretStr | None: ...
+    @property
+    def meta_app_secret(self) -> SecretStr | None: ...
+    @property
+    def takes_webhooks(self) -> bool: ...
+    @property
+    def forward_webhooks_to(self) -> str | None: ...
     @property
     def link_keys(self) -> SecretStr | None: ...
     @property
@@ -63,6 +71,10 @@ def doubtful(chosen: Chosen) -> tuple[str, ...]:
         (
             not production and chosen.sends_for_real,
             "MODE: is trial, and the provider is real; with MODE=production an unsafe start is refused",
+        ),
+        (
+            not production and chosen.sends_for_real and chosen.takes_webhooks and chosen.forward_webhooks_to is None,
+            f"FORWARD_WEBHOOKS_TO: is not set; say {_UNTOLD}",
         ),
         (
             chosen.link_keys is None and (chosen.sends_for_real or chosen.serve_only is not None),
@@ -97,7 +109,6 @@ def _in_production(chosen: Chosen) -> tuple[tuple[bool, str], ...]:
     if chosen.mode != "production":
         return ()
     messages = chosen.serve_only != "delivery"
-    secret = chosen.webhook_secret.get_secret_value() if chosen.webhook_secret else None
     sends_openly = chosen.d360_api_key is not None and urlsplit(chosen.provider_url).scheme != "https"
     return (
         (
@@ -117,10 +128,22 @@ def _in_production(chosen: Chosen) -> tuple[tuple[bool, str], ...]:
             "PROVIDER_URL: must be https in production, as D360_API_KEY goes there",
         ),
         (
-            messages and secret is not None and len(secret) < MIN_WEBHOOK_SECRET_CHARS,
+            messages and _is_short(chosen.webhook_secret),
             f"WEBHOOK_SECRET: must have at least {MIN_WEBHOOK_SECRET_CHARS} characters in production",
         ),
+        (
+            messages and _is_short(chosen.meta_app_secret),
+            f"META_APP_SECRET: must have at least {MIN_WEBHOOK_SECRET_CHARS} characters in production",
+        ),
+        (
+            chosen.takes_webhooks and chosen.forward_webhooks_to is None,
+            f"FORWARD_WEBHOOKS_TO: must be said in production, {_UNTOLD}",
+        ),
     )
+
+
+def _is_short(secret: SecretStr | None) -> bool:
+    return secret is not None and len(secret.get_secret_value()) < MIN_WEBHOOK_SECRET_CHARS
 
 
 def _all_can_read(file: Path) -> bool:

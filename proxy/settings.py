@@ -81,6 +81,14 @@ class Settings(BaseSettings):
     )
     gateway_wait_s: Seconds = Field(8.0, description="Seconds that a message at `/waba` waits for its media.")
     webhook_secret: SecretStr | None = Field(None, description="What `X-Webhook-Secret` says on status webhooks.")
+    meta_app_secret: SecretStr | None = Field(None, description="Meta's app secret, the key of `X-Hub-Signature-256`.")
+    meta_verify_token: SecretStr | None = Field(
+        None, description="What Meta shows once before it sends webhooks; chosen in Meta's app."
+    )
+    forward_webhooks_to: str | None = Field(
+        None,
+        description="URL of your own system that every webhook is passed on to, or `none`; production must be told.",
+    )
     ledger_url: str = Field(
         "",
         description="`sqlite:///path` or `postgresql://user:password@host/name`; empty: `DATA_DIR/ledger.sqlite3`.",
@@ -240,7 +248,23 @@ class Settings(BaseSettings):
             (parse_link_keys if info.field_name == "link_keys" else parse_ledger_keys)(value.get_secret_value())
         return value
 
-    @field_validator("webhook_secret", "d360_api_key")
+    @field_validator("forward_webhooks_to")
+    @classmethod
+    def _check_forward(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None or value == "none":
+            return value
+        try:
+            url = urlsplit(value)
+            sound = url.scheme in {"http", "https"} and url.hostname and url.port != 0
+        except ValueError:
+            sound = False
+        if not sound or "@" in url.netloc or url.fragment or not re.fullmatch(r"[\x21-\x7e]+", value):
+            raise ValueError("must be `none`, or an http or https URL without user, password or fragment")
+        if value.partition("?")[0].rstrip("/") == f"{info.data.get('public_url')}/webhooks":
+            raise ValueError("is our own address: each webhook would come back without end")
+        return value
+
+    @field_validator("webhook_secret", "d360_api_key", "meta_app_secret", "meta_verify_token")
     @classmethod
     def _check_header(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not re.fullmatch(r"[\x21-\x7e]{1,512}", value.get_secret_value()):
@@ -318,6 +342,15 @@ class Settings(BaseSettings):
     def sends_for_real(self) -> bool:
         has_key = self.d360_api_key is not None or self.waba_key is not None
         return has_key and self.real_provider and self.serve_only != "delivery"
+
+    @property
+    def takes_webhooks(self) -> bool:
+        known = (self.webhook_secret, self.meta_app_secret, self.meta_verify_token)
+        return self.serve_only != "delivery" and any(secret is not None for secret in known)
+
+    @property
+    def forward_url(self) -> str | None:
+        return None if self.forward_webhooks_to == "none" else self.forward_webhooks_to
 
     @property
     def public_url_is_public(self) -> bool:

@@ -43,7 +43,7 @@ LABELS = {
     "origin": {*metrics.ORIGINS},
     "turn": {*metrics.TURNS},
     "kind": {*metrics.KINDS},
-    "result": {*metrics.RESULTS, *metrics.CALL_RESULTS},
+    "result": {*metrics.RESULTS, *metrics.CALL_RESULTS, *metrics.FORWARDS},
     "code": {*metrics.codes()},
     "call": {*metrics.CALLS},
     "outcome": {*metrics.OUTCOMES},

@@ -24,6 +24,7 @@ SAFE = {
     "LEDGER_KEY": SECRET,
     "PUBLIC_URL": "https://media.example.com",
     "WEBHOOK_SECRET": "sixteen-or-more-characters",
+    "FORWARD_WEBHOOKS_TO": "none",
     "D360_API_KEY": "key",
 }
 DELIVERY = {"MODE": "production", "SERVE_ONLY": "delivery", "LINK_KEYS": f"1:{SECRET}"}
@@ -64,6 +65,13 @@ def test_a_safe_set_up_starts_in_production(monkeypatch: pytest.MonkeyPatch, env
         ),
         pytest.param({"PROVIDER_URL": "http://waba.example.com"}, "PROVIDER_URL: must be https", id="open provider"),
         pytest.param({"WEBHOOK_SECRET": "fifteen-letters"}, "WEBHOOK_SECRET: must have at least 16", id="short secret"),
+        pytest.param({"META_APP_SECRET": "fifteen-letters"}, "META_APP_SECRET: must have at least 16", id="short key"),
+        pytest.param({"FORWARD_WEBHOOKS_TO": ""}, "FORWARD_WEBHOOKS_TO: must be said", id="webhooks for nobody"),
+        pytest.param(
+            {"FORWARD_WEBHOOKS_TO": "", "WEBHOOK_SECRET": "", "META_APP_SECRET": "a" * 32},
+            "FORWARD_WEBHOOKS_TO: must be said",
+            id="signed webhooks for nobody",
+        ),
     ],
 )
 def test_production_refuses(monkeypatch: pytest.MonkeyPatch, changed: Mapping[str, str], begins: str) -> None:
@@ -73,7 +81,13 @@ def test_production_refuses(monkeypatch: pytest.MonkeyPatch, changed: Mapping[st
 
 def test_production_names_all_that_is_unsafe_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     found = refused(monkeypatch, {"MODE": "production", "WEBHOOK_SECRET": "short"})
-    assert [mistake.split(":")[0] for mistake in found] == ["LINK_KEYS", "PUBLIC_URL", "LEDGER_KEY", "WEBHOOK_SECRET"]
+    assert [mistake.split(":")[0] for mistake in found] == [
+        "LINK_KEYS",
+        "PUBLIC_URL",
+        "LEDGER_KEY",
+        "WEBHOOK_SECRET",
+        "FORWARD_WEBHOOKS_TO",
+    ]
 
 
 def test_what_delivers_only_needs_nothing_of_messaging_in_production(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,6 +145,9 @@ def test_production_refuses_secrets_in_a_file_that_everybody_can_read(
         pytest.param({**SAFE, "SERVE_ONLY": "messaging"}, ["METRICS_PORT"], id="messaging with public metrics"),
         pytest.param({**DELIVERY, "METRICS_PORT": "0"}, ["MISSES_PER_MINUTE", "METRICS_PORT"], id="bare delivery"),
         pytest.param({**SAFE, "MODE": "trial", "LINK_KEYS": ""}, ["MODE", "LINK_KEYS"], id="a real provider on trial"),
+        pytest.param(
+            {**SAFE, "MODE": "trial", "FORWARD_WEBHOOKS_TO": ""}, ["MODE", "FORWARD_WEBHOOKS_TO"], id="lost on trial"
+        ),
         pytest.param({"SERVE_ONLY": "messaging"}, ["LINK_KEYS"], id="half a service with a key of its own"),
     ],
 )

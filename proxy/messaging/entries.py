@@ -76,6 +76,14 @@ class Fetched:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What became of a status in the ledger: whether it was new, and our id of its message where that is known."""
+
+    new: bool
+    message_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerStatus:
     status: State
     at: datetime

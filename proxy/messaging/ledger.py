@@ -13,18 +13,23 @@ from sqlalchemy.exc import IntegrityError
 
 from proxy.errors import Malformed, NotFound
 from proxy.messaging.database import Database
-from proxy.messaging.entries import Entry, Fate, LedgerMessage, LedgerStatus
+from proxy.messaging.entries import Entry, Fate, Kept, LedgerMessage, LedgerStatus
+from proxy.messaging.outbox import Outbox
 from proxy.messaging.outcomes import Accepted, NotSent, Outcome, Refused, Uncertain
 from proxy.messaging.pseudonyms import NOBODY, Pseudonyms, last4
 from proxy.messaging.statuses import Status, rank
 from proxy.messaging.tables import media, messages, read_histories, read_messages
 from proxy.messaging.tables import statuses as history
 from proxy.messaging.together import Together
+from proxy.messaging.unread import Unread
 
-__all__ = ["Entry", "Fate", "Ledger", "LedgerMessage", "LedgerStatus"]
+__all__ = ["Beside", "Entry", "Fate", "Ledger", "LedgerMessage", "LedgerStatus"]
 
 MAX_RECENT = 1000
 MAX_STATUSES_TOGETHER = 500
+
+Beside = Callable[[Connection], None]
+"""What else is written in one transaction with statuses."""
 
 _ID_OF_ANOTHER = "the provider answered with the id of another message, so its statuses cannot be told apart"
 _INSERTS: Mapping[str, Callable[[Table], sqlite.Insert | postgresql.Insert]] = MappingProxyType(
@@ -39,7 +44,9 @@ class Ledger:
         self.database = Database(url)
         self._pseudonyms = Pseudonyms(keys)
         self._now = now
-        self._record = Together(self._keep_all, max_items=MAX_STATUSES_TOGETHER)
+        self._take = Together(self._keep_all, max_items=MAX_STATUSES_TOGETHER)
+        self.outbox = Outbox(self.database, keys=keys, now=now)
+        self.unread = Unread(keys=keys, now=now)
 
     async def open(self) -> None:
         """Bring the database up to date; safe when several processes start at once.
@@ -68,12 +75,17 @@ class Ledger:
             await self.database.write(partial(self._settle, {outcome.message_id}), idempotent=True)
 
     async def record(self, statuses: Sequence[Status]) -> int:
-        """Keep statuses in any order, any number of times; gives how many were new.
+        """Keep statuses in any order, any number of times; gives how many were new."""
+        return sum(kept.new for kept in await self.take(statuses))
+
+    async def take(self, statuses: Sequence[Status], beside: Sequence[Beside] = ()) -> list[Kept]:
+        """Keep what a webhook brought in one commit, which many webhooks share; tells of each status what became of it.
 
         A status belongs to the message that has its id; where the provider's answer was lost, to the one whose id it
         carries as callback data, which is accepted by that. Others are kept all the same.
         """
-        return sum(await self._record(statuses)) if statuses else 0
+        items: list[Status | Beside] = [*statuses, *beside]
+        return (await self._take(items))[: len(statuses)] if items else []
 
     async def message(self, message_id: str) -> LedgerMessage | None:
         """Find a message by its id, or by the provider's."""
@@ -139,18 +151,29 @@ class Ledger:
             .values(**columns, updated_at=self._now())
         )
 
-    async def _keep_all(self, statuses: Sequence[Status]) -> list[bool]:
-        """Write many in one commit, as each waits for the disk; tells of each whether it was new."""
+    async def _keep_all(self, items: Sequence[Status | Beside]) -> list[Kept]:
+        """Write many in one commit, as each waits for the disk."""
+        statuses = {place: item for place, item in enumerate(items) if isinstance(item, Status)}
+        beside = [item for item in items if not isinstance(item, Status)]
         # every process goes through messages in one order, so that none waits for a row in a circle
-        places = sorted(range(len(statuses)), key=lambda place: _place(statuses[place]))
-        ordered = [statuses[place] for place in places]
-        new = await self.database.write(partial(self._keep, ordered), idempotent=True)
-        await self.database.write(partial(self._settle, {status.message_id for status in ordered}), idempotent=True)
-        told = dict(zip(places, new, strict=True))
-        return [told[place] for place in range(len(statuses))]
+        ordered = dict(sorted(statuses.items(), key=lambda each: _place(each[1])))
+        new = await self.database.write(partial(self._keep, [*ordered.values()], beside), idempotent=True)
+        told = dict(zip(ordered, new, strict=True))
+        ids: Mapping[str, str] = {}
+        if statuses:
+            named = {status.message_id for status in statuses.values()}
+            ids = await self.database.write(partial(self._settle, named), idempotent=True)
+        nothing = Kept(new=False, message_id=None)
+        return [
+            Kept(new=told[place], message_id=ids.get(statuses[place].message_id)) if place in statuses else nothing
+            for place in range(len(items))
+        ]
 
-    def _keep(self, ordered: Sequence[Status], connection: Connection) -> list[bool]:
-        return [self._keep_one(status, connection) for status in ordered]
+    def _keep(self, ordered: Sequence[Status], beside: Sequence[Beside], connection: Connection) -> list[bool]:
+        new = [self._keep_one(status, connection) for status in ordered]
+        for write in beside:
+            write(connection)
+        return new
 
     def _keep_one(self, status: Status, connection: Connection) -> bool:
         if status.callback_data is not None:
@@ -191,16 +214,19 @@ class Ledger:
             )
         )
 
-    def _settle(self, provider_message_ids: Collection[str], connection: Connection) -> None:
-        """Set messages to the best that their history tells.
+    def _settle(self, provider_message_ids: Collection[str], connection: Connection) -> dict[str, str]:
+        """Set messages to the best that their history tells; gives our ids of those that are known.
 
         Always a transaction of its own, after the one that wrote: of a send and a webhook that commit at the same
         time, the later one sees both.
         """
+        ids: dict[str, str] = {}
         for provider_message_id in sorted(provider_message_ids):
             mine = messages.c.provider_message_id == provider_message_id
-            if connection.execute(select(messages.c.id).where(mine).with_for_update()).first() is None:
+            message_id = connection.scalar(select(messages.c.id).where(mine).with_for_update())
+            if message_id is None:
                 continue
+            ids[provider_message_id] = message_id
             known = read_histories([provider_message_id], connection)[provider_message_id]
             if known:
                 best = min(known, key=lambda status: (-rank(status.status), status.at))
@@ -215,6 +241,7 @@ class Ledger:
                         updated_at=self._now(),
                     )
                 )
+        return ids
 
 
 def _place(status: Status) -> tuple[str, int, str]:

@@ -1,16 +1,14 @@
-"""Status webhooks: what WhatsApp tells of a message after it was taken.
+"""What WhatsApp tells of a message after it was taken.
 
-Source: Meta's "Status messages webhook reference", which 360dialog passes on (facts, section 5). Several
-statuses, changes and entries share a body; order is not promised, duplicates are; what is not understood is
-skipped and counted.
+Source: Meta's "Status messages webhook reference", which 360dialog passes on (facts, section 5). Order is not
+promised, duplicates are.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from proxy.messaging.foreign import first, identifier, integer, member, read_json, text
+from proxy.messaging.foreign import first, identifier, integer, member, text
 from proxy.messaging.messages import MAX_CALLBACK_DATA_CHARS
 
 
@@ -53,43 +51,11 @@ class Status:
     error_details: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Statuses:
-    """What a body held; `skipped` counts the parts of a shape that is not known."""
-
-    statuses: tuple[Status, ...]
-    skipped: int
-
-
-def parse_statuses(body: bytes, *, received_at: datetime) -> Statuses:
-    """Read a webhook body; never raises.
+def read_status(item: object, *, received_at: datetime) -> Status | None:
+    """Read one of a webhook's statuses; None where it is of a shape that is not known.
 
     `received_at` (aware UTC) stands in for a time stamp that cannot be read: the status itself is worth more.
     """
-    found = [
-        _status(item, received_at)
-        for entry in _items(read_json(body), "entry")
-        for change in _items(entry, "changes")
-        for item in _statuses_of(change)
-    ]
-    statuses = tuple(status for status in found if status is not None)
-    return Statuses(statuses=statuses, skipped=len(found) - len(statuses))
-
-
-def _items(parent: object, name: str) -> list[object]:
-    """Open a list; what is none becomes one None, which nobody can read and so is counted as skipped."""
-    value = member(parent, name)
-    return value if isinstance(value, list) else [None]
-
-
-def _statuses_of(change: object) -> list[object]:
-    value = member(change, "value")
-    if isinstance(value, Mapping) and "statuses" not in value:
-        return []  # an inbound message, or news of the account
-    return _items(value, "statuses")
-
-
-def _status(item: object, received_at: datetime) -> Status | None:
     message_id = identifier(member(item, "id"))
     name = member(item, "status")
     if message_id is None or not isinstance(name, str) or name not in _NAMES:

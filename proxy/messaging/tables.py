@@ -126,6 +126,34 @@ unread = Table(
 )
 """Webhooks of which something was not understood, whole and encrypted, for whoever teaches us."""
 
+_NUMBER = BigInteger().with_variant(Integer, "sqlite")
+"""A hundred a second use up 31 bits in eight months; SQLite's own row ids have 63, and are called INTEGER."""
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", _NUMBER, primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("expires_at", Utc, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", Utc, nullable=False),
+    Column("claimed_until", Utc),
+    Column("problem", Text),
+    Index("outbox_due_at", "due_at", "id"),
+    Index("outbox_expires_at", "expires_at"),
+)
+"""Webhooks to pass on, whole and encrypted, in the order of their ids."""
+
+lanes = Table(
+    "lanes",
+    metadata,
+    Column("lane", Text, primary_key=True),
+    Column("outbox_id", _NUMBER, ForeignKey("outbox.id", ondelete="CASCADE"), primary_key=True),
+    Index("lanes_outbox_id", "outbox_id"),
+)
+"""Keyed hashes of what a body is about: of two that share one, the later waits until the earlier is gone."""
+
 
 def read_messages(query: Select[Any], connection: Connection) -> tuple[LedgerMessage, ...]:
     rows = connection.execute(query).all()

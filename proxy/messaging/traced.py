@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Final, assert_never
 
-from proxy.messaging.entries import Entry
-from proxy.messaging.ledger import Ledger
+from proxy.messaging.entries import Entry, Kept
+from proxy.messaging.ledger import Beside, Ledger
 from proxy.messaging.outcomes import Accepted, NotSent, Outcome, Refused, Uncertain
 from proxy.messaging.provider import Provider
 from proxy.messaging.statuses import Status
@@ -57,8 +57,8 @@ def traced_ledger(traces: Traces, *, remote: bool) -> type[Ledger]:
             with traces.step("ledger finish", about, remote=remote):
                 await super().finish(message_id, outcome)
 
-        async def record(self, statuses: Sequence[Status]) -> int:
+        async def take(self, statuses: Sequence[Status], beside: Sequence[Beside] = ()) -> list[Kept]:
             with traces.step("ledger record", about, remote=remote):
-                return await super().record(statuses)
+                return await super().take(statuses, beside)
 
     return TracedLedger

@@ -42,6 +42,7 @@ RESULTS: Final = ("as_is", "made", "refused")
 CALLS: Final = ("find", "fetch", "put", "put_new", "names", "keys", "delete", "check", "remark")
 CALL_RESULTS: Final = ("ok", "absent", "away", "busy", "failed")
 OUTCOMES: Final = ("accepted", "refused", "not_sent", "uncertain")
+FORWARDS: Final = ("taken", "refused", "away", "sealed", "expired")
 STATES: Final = ("sent", "failed", "delivered", "read", "played")
 
 _RESULT_OF: Final = {"not_found": "absent", "source_replaced": "absent", "store_away": "away", "busy": "busy"}
@@ -158,6 +159,28 @@ SEND_SECONDS: Final = Histogram(
 )
 STATUSES: Final = _from_nought(
     Counter("medialink_statuses", "Statuses that webhooks brought.", ["status"], registry=REGISTRY), STATES
+)
+UNREAD: Final = Counter(
+    "medialink_webhooks_unread", "Webhooks of which something was not understood.", registry=REGISTRY
+)
+WEBHOOK_ERRORS: Final = Counter(
+    "medialink_webhook_errors", "What WhatsApp complained of, about no message of ours.", registry=REGISTRY
+)
+FORWARDED: Final = _from_nought(
+    Counter("medialink_webhooks_forwarded", "Posts of webhooks to their owner.", ["result"], registry=REGISTRY),
+    FORWARDS,
+)
+OUTBOX: Final = Gauge(
+    "medialink_outbox_webhooks",
+    "Webhooks that wait to be passed on.",
+    multiprocess_mode="livemostrecent",
+    registry=REGISTRY,
+)
+OUTBOX_OLDEST_SECONDS: Final = Gauge(
+    "medialink_outbox_oldest_seconds",
+    "How long the oldest of them has waited.",
+    multiprocess_mode="livemostrecent",
+    registry=REGISTRY,
 )
 
 
