@@ -4,10 +4,11 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, assert_never
 
-from sqlalchemy import Connection, Table, exists, insert, or_, select, update
+from sqlalchemy import Connection, Table, bindparam, exists, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
@@ -31,6 +32,7 @@ MAX_STATUSES_TOGETHER = 500
 Beside = Callable[[Connection], None]
 """What else is written in one transaction with statuses."""
 
+_ONCE = ("provider_message_id", "status", "recipient_hash")
 _ID_OF_ANOTHER = "the provider answered with the id of another message, so its statuses cannot be told apart"
 _INSERTS: Mapping[str, Callable[[Table], sqlite.Insert | postgresql.Insert]] = MappingProxyType(
     {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
@@ -170,20 +172,32 @@ class Ledger:
         ]
 
     def _keep(self, ordered: Sequence[Status], beside: Sequence[Beside], connection: Connection) -> list[bool]:
-        new = [self._keep_one(status, connection) for status in ordered]
+        for status in ordered:
+            if status.callback_data is not None:
+                self._adopt(status.callback_data, status.message_id, connection)
+        rows = [self._row_of(status, connection) for status in ordered]
+        added: set[tuple[str, ...]] = set()
+        if rows:
+            once = _INSERTS[connection.dialect.name](history).on_conflict_do_nothing()
+            added |= {
+                tuple(row) for row in connection.execute(once.returning(*(history.c[name] for name in _ONCE)), rows)
+            }
         for write in beside:
             write(connection)
+        new = []
+        for row in rows:
+            what = tuple(row[name] for name in _ONCE)
+            new.append(what in added)
+            added.discard(what)
         return new
 
-    def _keep_one(self, status: Status, connection: Connection) -> bool:
-        if status.callback_data is not None:
-            self._adopt(status.callback_data, status.message_id, connection)
+    def _row_of(self, status: Status, connection: Connection) -> dict[str, Any]:
         recipient = self._pseudonyms.of(status.recipient)
         details = status.error_details
         if details is not None:
             mine = select(messages.c.recipient_hash).where(messages.c.provider_message_id == status.message_id)
             details = self._pseudonyms.redact(details, {recipient, *connection.scalars(mine)} - {NOBODY})
-        row = {
+        return {
             "provider_message_id": status.message_id,
             "status": status.status.value,
             "recipient_hash": recipient,
@@ -192,8 +206,6 @@ class Ledger:
             "error_details": details,
             "recorded_at": self._now(),
         }
-        once = _INSERTS[connection.dialect.name](history).values(row).on_conflict_do_nothing().returning(history.c.id)
-        return connection.scalar(once) is not None
 
     def _adopt(self, message_id: str, provider_message_id: str, connection: Connection) -> None:
         """Give a message whose answer was lost the provider's id: a webhook that names it proves that it was taken."""
@@ -221,27 +233,30 @@ class Ledger:
         time, the later one sees both.
         """
         ids: dict[str, str] = {}
-        for provider_message_id in sorted(provider_message_ids):
-            mine = messages.c.provider_message_id == provider_message_id
-            message_id = connection.scalar(select(messages.c.id).where(mine).with_for_update())
-            if message_id is None:
-                continue
-            ids[provider_message_id] = message_id
-            known = read_histories([provider_message_id], connection)[provider_message_id]
-            if known:
-                best = min(known, key=lambda status: (-rank(status.status), status.at))
-                connection.execute(
-                    update(messages)
-                    .where(mine)
-                    .values(
-                        status=best.status.value,
-                        status_at=best.at,
-                        error_code=best.error_code,
-                        error_details=best.error_details,
-                        updated_at=self._now(),
-                    )
-                )
+        named = iter(sorted(provider_message_ids))
+        while some := list(islice(named, MAX_STATUSES_TOGETHER)):
+            ours = select(messages.c.provider_message_id, messages.c.id).where(messages.c.provider_message_id.in_(some))
+            locked = ours.order_by(messages.c.provider_message_id).with_for_update()
+            found = {row.provider_message_id: row.id for row in connection.execute(locked)}
+            histories = read_histories([*found], connection) if found else {}
+            rows = [
+                {"of": found[name]} | _best(known, self._now()) for name, known in histories.items() if name in found
+            ]
+            if rows:
+                connection.execute(update(messages).where(messages.c.id == bindparam("of")), rows)
+            ids |= found
         return ids
+
+
+def _best(known: Sequence[LedgerStatus], now: datetime) -> dict[str, Any]:
+    best = min(known, key=lambda status: (-rank(status.status), status.at))
+    return {
+        "status": best.status.value,
+        "status_at": best.at,
+        "error_code": best.error_code,
+        "error_details": best.error_details,
+        "updated_at": now,
+    }
 
 
 def _place(status: Status) -> tuple[str, int, str]:

@@ -110,29 +110,32 @@ class Outbox:
 
     def _turn(self, tried: Sequence[Tried], take: int, connection: Connection) -> list[Claimed]:
         now = self._now()
+        taken = [one.claimed.id for one in tried if one.problem is None]
+        if taken:
+            connection.execute(delete(outbox).where(outbox.c.id.in_(taken)))
         for one in tried:
-            if one.problem is None:
-                connection.execute(delete(outbox).where(outbox.c.id == one.claimed.id))
-            else:
+            if one.problem is not None:
                 _put_off(one, now + timedelta(seconds=one.wait_s), connection)
         ids = connection.scalars(_claimable(now).limit(take)).all() if take else []
-        return [claimed for number in ids if (claimed := self._claim(number, now, connection)) is not None]
-
-    def _claim(self, number: int, now: datetime, connection: Connection) -> Claimed | None:
+        if not ids:
+            return []
         until = now + LEASE
         mine = (
             update(outbox)
-            .where(outbox.c.id == number, or_(outbox.c.claimed_until.is_(None), outbox.c.claimed_until <= now))
+            .where(outbox.c.id.in_(ids), or_(outbox.c.claimed_until.is_(None), outbox.c.claimed_until <= now))
             .values(claimed_until=until, attempts=outbox.c.attempts + 1)
         )
-        row = connection.execute(mine.returning(outbox.c.attempts, outbox.c.sealed)).one_or_none()
-        if row is None:
-            return None
+        rows = connection.execute(mine.returning(outbox.c.id, outbox.c.attempts, outbox.c.sealed)).all()
+        return [
+            Claimed(id=row.id, attempts=row.attempts, until=until, parcel=self._parcel(row.sealed))
+            for row in sorted(rows, key=lambda row: row.id)
+        ]
+
+    def _parcel(self, sealed: bytes) -> Parcel | None:
         try:
-            parcel = Parcel.unpacked(self._seal.open(row.sealed))
+            return Parcel.unpacked(self._seal.open(sealed))
         except SealBroken:
-            parcel = None
-        return Claimed(id=number, attempts=row.attempts, until=until, parcel=parcel)
+            return None
 
 
 def _due_before(hashed: Iterable[str], connection: Connection) -> list[datetime]:

@@ -11,7 +11,9 @@ from proxy.messaging.owner import Answer, Owner
 from proxy.messaging.parcels import wait_s
 from proxy.telemetry import metrics
 
-MAX_AT_ONCE: Final = 8
+MAX_AT_ONCE: Final = 16
+GATHER_S: Final = 0.05
+"""So long may bodies and answers gather for one commit: each turn takes time from those who wait for their 200."""
 EVERY_S: Final = 1.0
 """How late what is due may be found; what this process has taken wakes it at once."""
 LOOK_EVERY_S: Final = 15.0
@@ -38,6 +40,7 @@ class Relay:
         tried: list[Tried] = []
         try:
             while True:
+                await asyncio.sleep(GATHER_S)
                 self.wake.clear()
                 claimed = await self.outbox.turn(tried, MAX_AT_ONCE - len(posting))
                 posting |= {asyncio.create_task(self._post(one)) for one in claimed}
