@@ -12,6 +12,8 @@ MedialinkError
 │   ├── LinkExpired          410  link_expired
 │   ├── SourceReplaced       410  source_replaced
 │   └── TakenDown            410  taken_down
+├── StillSending             409  still_sending         the first request of an Idempotency-Key has no answer
+├── KeyReused                422  key_reused            an Idempotency-Key of another request
 ├── TooLarge                 413  too_large             more than we take in
 ├── TooManyRequests          429  rate_limited          of one address, for what is not cached; carries Retry-After
 ├── HeadersTooLarge          431  headers_too_large
@@ -149,6 +151,25 @@ class SourceReplaced(Gone):
 class TakenDown(Gone):
     code = "taken_down"
     sentence = "This medium was taken down by its owner, and is not delivered any more."
+
+
+@dataclass(eq=False)
+class StillSending(MedialinkError):
+    message_id: str
+    status: ClassVar[int] = 409
+    code: ClassVar[str] = "still_sending"
+    sentence: ClassVar[str] = (
+        "The first request with this Idempotency-Key has no answer yet, or its answer was lost, and it is not posted "
+        "twice. Look up what became of {message_id}, or ask again later."
+    )
+    retry_after_s: ClassVar[int | None] = 5
+
+
+@dataclass(eq=False)
+class KeyReused(MedialinkError):
+    status: ClassVar[int] = 422
+    code: ClassVar[str] = "key_reused"
+    sentence: ClassVar[str] = "This Idempotency-Key was used for another request within a day. Take a new one."
 
 
 @dataclass(eq=False)

@@ -30,6 +30,7 @@ from proxy.messaging.fetch_log import FetchLog
 from proxy.messaging.forward import Forward
 from proxy.messaging.gateway import Gateway
 from proxy.messaging.give import Give
+from proxy.messaging.idempotency import SWEEP_EVERY_S, Idempotency
 from proxy.messaging.import_hosts import ImportHosts
 from proxy.messaging.import_network import PublicNetwork
 from proxy.messaging.import_origin import ImportLimits, ImportOrigin
@@ -47,6 +48,7 @@ from proxy.messaging.relink import Relink
 from proxy.messaging.retention import EVERY_S as RETENTION_EVERY_S
 from proxy.messaging.retention import Retention
 from proxy.messaging.rewrite import Rewrite
+from proxy.messaging.sealed import Seal
 from proxy.messaging.send import Post, Send
 from proxy.messaging.tls import authorities
 from proxy.messaging.upstream import Upstream
@@ -73,6 +75,7 @@ class Messaging:
     upstream: Upstream | None
     importing: Importing | None
     relay: Relay | None
+    idempotency: Idempotency
     chores: tuple[Chore, ...]
 
     @asynccontextmanager
@@ -141,6 +144,10 @@ def build_messaging(
     upstream = Upstream(settings.provider_url, timeouts=timeouts) if settings.waba_key is not None else None
     provider = _build_provider(settings, timeouts, traces)
     relay = _build_relay(settings, ledger)
+    secrets_of_ledger = settings.ledger_secrets()
+    idempotency = Idempotency(
+        database=ledger.database, seal=Seal(secrets_of_ledger), secret=secrets_of_ledger[0], now=_now
+    )
     return Messaging(
         ledger=ledger,
         prepare=prepare,
@@ -150,7 +157,8 @@ def build_messaging(
         upstream=upstream,
         importing=_importing(settings, mint, draft) if draft and settings.foreign_links == "import" else None,
         relay=relay,
-        chores=tuple(_chores(settings, ledger, relay)),
+        idempotency=idempotency,
+        chores=tuple(_chores(settings, ledger, relay, idempotency)),
     )
 
 
@@ -176,9 +184,10 @@ def _build_relay(settings: Settings, ledger: Ledger) -> Relay | None:
     return Relay(outbox=ledger.outbox, owner=Owner(settings.forward_url), spread=random.random)
 
 
-def _chores(settings: Settings, ledger: Ledger, relay: Relay | None) -> Iterator[Chore]:
+def _chores(settings: Settings, ledger: Ledger, relay: Relay | None, idempotency: Idempotency) -> Iterator[Chore]:
     retention = Retention(database=ledger.database, days=settings.ledger_retention_days, now=_now)
     yield Chore(name="retention", do=retention.sweep, every_s=RETENTION_EVERY_S)
+    yield Chore(name="idempotency", do=idempotency.sweep, every_s=SWEEP_EVERY_S)
     yield Chore(name="outbox", do=Watch(outbox=ledger.outbox).round, every_s=LOOK_EVERY_S)
     if relay is not None:
         yield Chore(name="relay", do=relay.round, every_s=RELAY_EVERY_S, wake=relay.wake)
@@ -246,6 +255,7 @@ def _gateway(settings: Settings, messaging: Messaging, upstream: Upstream, calle
         ),
         forward=Forward(upstream=upstream, ledger=messaging.ledger, proof=messaging.proof),
         upstream=upstream,
+        idempotency=messaging.idempotency,
         house_key=house_key.get_secret_value() if house_key else None,
         wait_s=settings.gateway_wait_s,
         new_id=_new_id,

@@ -19,12 +19,14 @@ from proxy.errors import (
     ProviderBusy,
     SendUncertain,
     TooLarge,
+    Unavailable,
 )
 from proxy.messaging.callers import Caller, Callers, presented_key, read_body
 from proxy.messaging.forward import Forward, Forwarded
 from proxy.messaging.graph_errors import AWAY, UNKNOWN, GraphError, graph_error
 from proxy.messaging.hops import METHODS, onward, segments_of, sends_a_message
-from proxy.messaging.outcomes import NotSent, Outcome
+from proxy.messaging.idempotency import HEADER, Claim, Idempotency, Said, parse_key
+from proxy.messaging.outcomes import NotSent, Outcome, may_be_sent_again
 from proxy.messaging.rewrite import LinkFailed, Rewrite
 from proxy.messaging.slots import read_letter
 from proxy.messaging.upstream import Call, Passing, Upstream
@@ -46,6 +48,7 @@ class Gateway:
     rewrite: Rewrite
     forward: Forward
     upstream: Upstream
+    idempotency: Idempotency
     house_key: str | None
     wait_s: float
     new_id: Callable[[], str]
@@ -91,22 +94,59 @@ class Gateway:
         return header.encode(), (f"Bearer {key}" if header == "authorization" else key).encode()
 
     async def _send(self, request: Request, caller: Caller, call: Call) -> Response:
-        letter = read_letter(await read_body(request, MAX_MESSAGE_BYTES))
+        body = await read_body(request, MAX_MESSAGE_BYTES)
+        own_id = self.new_id()
+        if HEADER not in request.headers:
+            response, _ = await self._post(request, caller, call, body, own_id)
+            return response
+        _, caller_key = presented_key(request)
+        asked = b"\0".join((call.path, call.query, body))
+        claimed = await self.idempotency.claim(caller_key, parse_key(request.headers[HEADER]), asked, own_id)
+        if isinstance(claimed, Said):
+            return _replayed(claimed)
+        try:
+            response, final = await self._post(request, caller, call, body, own_id)
+        except (LinkFailed, MedialinkError):
+            await self.idempotency.release(claimed)
+            raise
+        await self._remember(claimed, response, final=final)
+        return response
+
+    async def _post(
+        self, request: Request, caller: Caller, call: Call, body: bytes, own_id: str
+    ) -> tuple[Response, bool]:
+        """Post a message, and say whether its answer is the last word. Every error of ours comes before the post."""
+        letter = read_letter(body)
         try:
             async with asyncio.timeout(self.wait_s):
-                rewritten = await self.rewrite(letter, caller, own_id=self.new_id())
+                rewritten = await self.rewrite(letter, caller, own_id=own_id)
         except TimeoutError:
             raise Busy from None
         if await request.is_disconnected():
             telemetry.log.info("gateway.hung_up", id=rewritten.id)
-            return Response(status_code=GONE_STATUS)
-        return _told(await self.forward(rewritten, call))
+            return Response(status_code=GONE_STATUS), False
+        forwarded = await self.forward(rewritten, call)
+        return _told(forwarded), not may_be_sent_again(forwarded.outcome)
+
+    async def _remember(self, claim: Claim, response: Response, *, final: bool) -> None:
+        """Keep the answer, or forget the request. A ledger that fails now must not make the caller send again."""
+        said = Said(status=response.status_code, headers=response.raw_headers, body=bytes(response.body))
+        try:
+            await (self.idempotency.settle(claim, said) if final else self.idempotency.release(claim))
+        except Unavailable as error:
+            telemetry.log.error("answer.not_written_down", error=error.code)
 
     async def _pass(self, request: Request, call: Call) -> Response | Passing:
         answer = await self.upstream.pass_on(call, _body_of(request))
         if isinstance(answer, Passing):
             return answer
         return _unanswered(answer)
+
+
+def _replayed(said: Said) -> Response:
+    response = Response(said.body, said.status)
+    response.raw_headers = [*said.headers, (b"idempotent-replayed", b"true")]
+    return response
 
 
 def _told(forwarded: Forwarded) -> Response:

@@ -17,6 +17,7 @@ from proxy.errors import (
     NotFound,
     PublicUrlBroken,
     RefusedMedium,
+    StillSending,
     TooManyRequests,
     Unauthorized,
     Unavailable,
@@ -43,6 +44,7 @@ _CODES: Final[tuple[tuple[type[MedialinkError], int], ...]] = (
     (KeyNotAllowed, 131005),
     (TooManyRequests, 4),
     (Unavailable, AWAY),
+    (StillSending, AWAY),
     (PublicUrlBroken, MEDIUM),
 )
 _NOT_IN_STORE: Final = "There is no such object in the store, so WhatsApp would get a 404."

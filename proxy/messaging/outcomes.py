@@ -7,6 +7,7 @@ HTTP status (Meta's error page says so; 130429 is seen with both 400 and 429).
 import re
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import assert_never
 
 from proxy.messaging.foreign import MAX_DETAILS_CHARS, first, identifier, integer, member, read_json, text
 
@@ -49,6 +50,18 @@ class NotSent:
 
 
 Outcome = Accepted | Refused | Uncertain | NotSent
+
+
+def may_be_sent_again(outcome: Outcome) -> bool:
+    match outcome:
+        case NotSent():
+            return True
+        case Refused(again=again):
+            return again
+        case Accepted() | Uncertain():
+            return False
+        case _:
+            assert_never(outcome)
 
 
 def classify(status: int, body: bytes) -> Accepted | Refused | Uncertain:

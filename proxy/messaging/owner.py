@@ -13,6 +13,7 @@ from typing import Final, Literal
 import httpx2
 
 from proxy.messaging.parcels import Parcel
+from proxy.messaging.tls import authorities
 
 CONNECT_S: Final = 5.0
 TOTAL_S: Final = 20.0
@@ -46,6 +47,7 @@ class Owner:
             follow_redirects=False,
             limits=httpx2.Limits(max_connections=MAX_CONNECTIONS, keepalive_expiry=KEEPALIVE_S),
             trust_env=False,
+            verify=authorities(),
         )
 
     async def post(self, parcel: Parcel) -> Answer:

@@ -10,13 +10,13 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any, assert_never
+from typing import Any
 
 import httpx2
 
 from proxy.errors import Malformed
 from proxy.messaging.foreign import integer, text
-from proxy.messaging.outcomes import Accepted, NotSent, Outcome, Refused, Uncertain, classify
+from proxy.messaging.outcomes import NotSent, Outcome, Uncertain, classify, may_be_sent_again
 from proxy.messaging.tls import authorities
 
 MAX_ANSWER_BYTES = 64 * 1024
@@ -113,7 +113,7 @@ class Provider:
             wait_s = max(4.0**attempt, asked_s)
             elapsed_s = self._monotonic() - started
             last = attempt + 1 == self._retries.tries or elapsed_s + wait_s > self._retries.total_s
-            if last or not _not_taken(outcome):
+            if last or not may_be_sent_again(outcome):
                 break
             await self._sleep(wait_s)
         return outcome
@@ -141,18 +141,6 @@ class Provider:
             if HEADERS_FAILED in trail:
                 return NotSent(details=_describe(error)), 0.0
             return Uncertain(details=_describe(error)), 0.0
-
-
-def _not_taken(outcome: Outcome) -> bool:
-    match outcome:
-        case NotSent():
-            return True
-        case Refused(again=again):
-            return again
-        case Accepted() | Uncertain():
-            return False
-        case _:
-            assert_never(outcome)
 
 
 async def _read(response: httpx2.Response) -> bytes:

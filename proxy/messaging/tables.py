@@ -154,6 +154,18 @@ lanes = Table(
 )
 """Keyed hashes of what a body is about: of two that share one, the later waits until the earlier is gone."""
 
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("key_hash", Text, primary_key=True),
+    Column("request_hash", Text, nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("sealed", LargeBinary),
+    Column("begun_at", Utc, nullable=False),
+    Index("idempotency_begun_at", "begun_at"),
+)
+"""Requests that name a key of their own, for a day; without `sealed`, nothing is known of what came of one."""
+
 
 def read_messages(query: Select[Any], connection: Connection) -> tuple[LedgerMessage, ...]:
     rows = connection.execute(query).all()

@@ -1,0 +1,130 @@
+"""One answer for one `Idempotency-Key`: who asks again gets what was answered first, and nothing is posted twice.
+
+The header is of draft-ietf-httpapi-idempotency-key-header. Neither 360dialog nor Meta knows one (facts, section 2).
+"""
+
+import hashlib
+import hmac
+import json
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from proxy.errors import KeyReused, Malformed, StillSending
+from proxy.messaging.database import Database
+from proxy.messaging.sealed import Seal, SealBroken
+from proxy.messaging.tables import idempotency
+
+HEADER: Final = "Idempotency-Key"
+KEPT: Final = timedelta(hours=24)
+SWEEP_EVERY_S: Final = 600.0
+ROWS_AT_ONCE: Final = 1000
+
+_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """An answer as it went out."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """The right to post a message, once; `key` is a hash."""
+
+    key: str
+
+
+def parse_key(text: str) -> str:
+    """Read the header, with the quotes of a structured field or without.
+
+    Raises:
+        Malformed: it is no key.
+    """
+    key = text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
+    if not _KEY.fullmatch(key):
+        raise Malformed(field=HEADER, problem="must be 1 to 255 visible ASCII characters")
+    return key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Idempotency:
+    """`secret` hides what callers chose as keys; answers lie sealed, for they hold numbers."""
+
+    database: Database
+    seal: Seal
+    secret: bytes
+    now: Callable[[], datetime]
+
+    async def claim(self, caller_key: str, key: str, request: bytes, message_id: str) -> Claim | Said:
+        """Claim a key for a request, or give what was answered to it.
+
+        Raises:
+            KeyReused: it was another request's.
+            StillSending: the first one has no answer: it is on its way, or was lost with its process.
+        """
+        hidden = hmac.new(self.secret, f"{caller_key}\0{key}".encode(), hashlib.sha256).hexdigest()
+        digest = hmac.new(self.secret, request, hashlib.sha256).hexdigest()
+        work = partial(self._claim, hidden, digest, message_id)
+        return await self.database.write(work, idempotent=True)
+
+    async def settle(self, claim: Claim, said: Said) -> None:
+        """Keep what was answered, for whoever asks again."""
+        sealed = self.seal.close(_written(said))
+        change = update(idempotency).where(idempotency.c.key_hash == claim.key).values(sealed=sealed)
+        await self.database.write(lambda connection: connection.execute(change), idempotent=True)
+
+    async def release(self, claim: Claim) -> None:
+        """Forget a request that was not posted: the next one is the first."""
+        gone = delete(idempotency).where(idempotency.c.key_hash == claim.key)
+        await self.database.write(lambda connection: connection.execute(gone), idempotent=True)
+
+    async def sweep(self) -> None:
+        """Forget what is older than a day."""
+        old = select(idempotency.c.key_hash).where(idempotency.c.begun_at < self.now() - KEPT).limit(ROWS_AT_ONCE)
+        gone = delete(idempotency).where(idempotency.c.key_hash.in_(old))
+        while await self.database.write(lambda connection: connection.execute(gone).rowcount, idempotent=True):
+            pass
+
+    def _claim(self, hidden: str, digest: str, message_id: str, connection: Connection) -> Claim | Said:
+        mine = idempotency.c.key_hash == hidden
+        connection.execute(delete(idempotency).where(mine, idempotency.c.begun_at < self.now() - KEPT))
+        row = {"key_hash": hidden, "request_hash": digest, "message_id": message_id, "begun_at": self.now()}
+        found = connection.execute(select(idempotency).where(mine)).one_or_none()
+        if found is None:
+            connection.execute(insert(idempotency).values(row))
+            return Claim(key=hidden)
+        if found.message_id == message_id:
+            return Claim(key=hidden)
+        if not hmac.compare_digest(found.request_hash, digest):
+            raise KeyReused
+        if found.sealed is None:
+            raise StillSending(message_id=found.message_id)
+        try:
+            return _read(self.seal.open(found.sealed))
+        except SealBroken:
+            raise StillSending(message_id=found.message_id) from None
+
+
+def _written(said: Said) -> bytes:
+    headers = [[b64encode(name).decode(), b64encode(value).decode()] for name, value in said.headers]
+    return json.dumps([said.status, headers, b64encode(said.body).decode()]).encode()
+
+
+def _read(written: bytes) -> Said:
+    status, headers, body = json.loads(written)
+    return Said(
+        status=status,
+        headers=[(b64decode(name), b64decode(value)) for name, value in headers],
+        body=b64decode(body),
+    )
