@@ -39,12 +39,14 @@ async def reached(condition: Callable[[], object]) -> None:
 
 
 @asynccontextmanager
-async def relaying(url: str, to: str, clock: Clock) -> AsyncIterator[tuple[Ledger, Relay]]:
+async def relaying(
+    url: str, to: str, clock: Clock, *, total_s: float = PATIENCE_S
+) -> AsyncIterator[tuple[Ledger, Relay]]:
     async with AsyncExitStack() as running:
         ledger = ledger_at(url, clock)
         await ledger.open()
         running.push_async_callback(ledger.close)
-        door = Owner(to, total_s=SLOW_S)
+        door = Owner(to, total_s=total_s)
         running.push_async_callback(door.close)
         passes = Relay(outbox=ledger.outbox, owner=door, spread=lambda: 1.0)
         await running.enter_async_context(
@@ -103,7 +105,7 @@ def test_what_is_not_taken_waits_and_is_posted_again(
 
     async def run() -> None:
         clock = Clock()
-        async with relaying(url, owner.url, clock) as (ledger, passes):
+        async with relaying(url, owner.url, clock, total_s=PATIENCE_S if answer else SLOW_S) as (ledger, passes):
             await put(ledger, SENT)
             passes.wake.set()
             for posts, wait in ((1, 1.0), (2, 2.0)):
@@ -205,7 +207,7 @@ def test_so_many_are_posted_at_once_and_no_more(url: str, owner: OwnSystem, monk
     owner.answers[:] = [0] * 3
 
     async def run() -> None:
-        async with relaying(url, owner.url, Clock()) as (ledger, passes):
+        async with relaying(url, owner.url, Clock(), total_s=10 * SLOW_S) as (ledger, passes):
             for number in range(10):
                 await put(ledger, body_of((f"m{number}", "sent")))
             passes.wake.set()
