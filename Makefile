@@ -55,6 +55,10 @@ security: $(VENV)/.dev ## bandit
 bench: $(VENV)/.dev ## what a hit costs, in multiples of nginx; needs nginx and wrk
 	$(VENV)/bin/python -m benchmarks
 
+.PHONY: bench-webhooks
+bench-webhooks: $(VENV)/.dev ## how long webhooks wait for their 200, at 100 a second; needs PostgreSQL
+	$(VENV)/bin/python -m benchmarks.webhooks
+
 .PHONY: bench-images
 bench-images: $(VENV)/.dev ## what a picture costs and how it looks, beside sharp and vips; needs npm and libvips-tools
 	$(VENV)/bin/python -m benchmarks.images

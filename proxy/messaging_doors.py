@@ -2,15 +2,12 @@
 
 import random
 import secrets
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from httpcore2 import AnyIOBackend
 from pydantic import SecretStr
 from starlette.requests import Request
 from starlette.routing import Route
@@ -20,7 +17,7 @@ from proxy.delivery.links import Links
 from proxy.delivery.mint import Mint
 from proxy.delivery.uploads import Uploads
 from proxy.errors import Unauthorized
-from proxy.messaging.addresses import Addresses
+from proxy.gateway_doors import Draft, build_gateway, build_importing
 from proxy.messaging.authenticity import Authenticity
 from proxy.messaging.bodies import Bodies
 from proxy.messaging.callers import Callers
@@ -28,12 +25,8 @@ from proxy.messaging.chores import Chore, at_work
 from proxy.messaging.fetch_log import EVERY_S as FETCHES_EVERY_S
 from proxy.messaging.fetch_log import FetchLog
 from proxy.messaging.forward import Forward
-from proxy.messaging.gateway import Gateway
 from proxy.messaging.give import Give
 from proxy.messaging.idempotency import SWEEP_EVERY_S, Idempotency
-from proxy.messaging.import_hosts import ImportHosts
-from proxy.messaging.import_network import PublicNetwork
-from proxy.messaging.import_origin import ImportLimits, ImportOrigin
 from proxy.messaging.importing import Importing
 from proxy.messaging.judge import Judge
 from proxy.messaging.ledger import Ledger
@@ -44,20 +37,15 @@ from proxy.messaging.provider import Provider, Retries, Timeouts
 from proxy.messaging.receive import MAX_WEBHOOK_BYTES, Receive
 from proxy.messaging.relay import EVERY_S as RELAY_EVERY_S
 from proxy.messaging.relay import LOOK_EVERY_S, Relay, Watch
-from proxy.messaging.relink import Relink
 from proxy.messaging.retention import EVERY_S as RETENTION_EVERY_S
 from proxy.messaging.retention import Retention
-from proxy.messaging.rewrite import Rewrite
 from proxy.messaging.sealed import Seal
 from proxy.messaging.send import Post, Send
-from proxy.messaging.tls import authorities
 from proxy.messaging.upstream import Upstream
 from proxy.settings import Settings, parse_gateway_keys
 
 if TYPE_CHECKING:
     from proxy.telemetry.traces import Traces
-
-Draft = Callable[[], AbstractContextManager[Path]]
 
 PROVIDER_TRIES = 3
 PROVIDER_RETRY_TOTAL_S = 20.0
@@ -155,7 +143,7 @@ def build_messaging(
         send=None if provider is None else Send(provider=provider, ledger=ledger, proof=proof),
         proof=proof,
         upstream=upstream,
-        importing=_importing(settings, mint, draft) if draft and settings.foreign_links == "import" else None,
+        importing=build_importing(settings, mint, draft) if draft and settings.foreign_links == "import" else None,
         relay=relay,
         idempotency=idempotency,
         chores=tuple(_chores(settings, ledger, relay, idempotency)),
@@ -193,18 +181,6 @@ def _chores(settings: Settings, ledger: Ledger, relay: Relay | None, idempotency
         yield Chore(name="relay", do=relay.round, every_s=RELAY_EVERY_S, wake=relay.wake)
 
 
-def _importing(settings: Settings, mint: Mint, draft: Draft) -> Importing:
-    limits = ImportLimits(max_bytes=settings.max_source_bytes)
-    return Importing(
-        hosts=ImportHosts.parse(settings.import_hosts),
-        origin=ImportOrigin(PublicNetwork(AnyIOBackend()), authorities(), limits),
-        store=mint.store,
-        draft=draft,
-        total_s=limits.total_s,
-        clock=time.monotonic,
-    )
-
-
 def messaging_routes(settings: Settings, messaging: Messaging, mint: Mint, uploads: Uploads) -> Iterator[Route]:
     """List what is mounted: a journey whose settings are absent is not."""
     if settings.gateway_keys is not None:
@@ -217,7 +193,16 @@ def messaging_routes(settings: Settings, messaging: Messaging, mint: Mint, uploa
             post = Post(callers=callers, prepare=messaging.prepare, send=messaging.send)
             yield Route("/messages", post.messages, methods=["POST"])
         if messaging.upstream is not None:
-            yield Route("/waba/{path:path}", _gateway(settings, messaging, messaging.upstream, callers, mint))
+            gateway = build_gateway(
+                settings,
+                callers=callers,
+                mint=mint,
+                importing=messaging.importing,
+                forward=Forward(upstream=messaging.upstream, ledger=messaging.ledger, proof=messaging.proof),
+                idempotency=messaging.idempotency,
+                new_id=_new_id,
+            )
+            yield Route("/waba/{path:path}", gateway)
     if settings.takes_webhooks:
         receive = Receive(
             authenticity=Authenticity(
@@ -232,34 +217,6 @@ def messaging_routes(settings: Settings, messaging: Messaging, mint: Mint, uploa
         )
         methods = ["POST"] if settings.meta_verify_token is None else ["GET", "POST"]
         yield Route("/webhooks", receive.webhooks, methods=methods)
-
-
-def _gateway(settings: Settings, messaging: Messaging, upstream: Upstream, callers: Callers, mint: Mint) -> Gateway:
-    addresses = Addresses.of(
-        settings.store,
-        endpoint_url=settings.s3_endpoint_url,
-        region=settings.s3_region,
-        public_url=settings.public_url,
-        alias_prefixes=settings.alias_prefixes,
-    )
-    house_key = settings.d360_api_key if settings.waba_key == "house" else None
-    return Gateway(
-        callers=callers,
-        rewrite=Rewrite(
-            Relink(
-                mint=mint,
-                addresses=addresses,
-                foreign_links=settings.foreign_links,
-                importing=messaging.importing,
-            )
-        ),
-        forward=Forward(upstream=upstream, ledger=messaging.ledger, proof=messaging.proof),
-        upstream=upstream,
-        idempotency=messaging.idempotency,
-        house_key=house_key.get_secret_value() if house_key else None,
-        wait_s=settings.gateway_wait_s,
-        new_id=_new_id,
-    )
 
 
 def known_callers(settings: Settings) -> Callable[[Scope], bool] | None:

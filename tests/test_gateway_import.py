@@ -41,7 +41,7 @@ def resolver() -> Resolver:
 def build_importing(build: Build, elsewhere: ForeignHost, resolver: Resolver, monkeypatch: pytest.MonkeyPatch) -> Build:
     """Build houses whose internet is the test's; all else is the house's own."""
     monkeypatch.setattr(
-        "proxy.messaging_doors.PublicNetwork", lambda _beyond: PublicNetwork(Beyond(elsewhere.port), resolver)
+        "proxy.gateway_doors.PublicNetwork", lambda _beyond: PublicNetwork(Beyond(elsewhere.port), resolver)
     )
 
     def make(**values: Any) -> "House":

@@ -1,26 +1,23 @@
 """The door to the ledger: what was sent, under which id, and what became of it."""
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from itertools import islice
-from types import MappingProxyType
 from typing import Any, assert_never
 
-from sqlalchemy import Connection, Table, bindparam, exists, insert, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from proxy.errors import Malformed, NotFound
 from proxy.messaging.database import Database
 from proxy.messaging.entries import Entry, Fate, Kept, LedgerMessage, LedgerStatus
+from proxy.messaging.histories import Histories
 from proxy.messaging.outbox import Outbox
 from proxy.messaging.outcomes import Accepted, NotSent, Outcome, Refused, Uncertain
-from proxy.messaging.pseudonyms import NOBODY, Pseudonyms, last4
+from proxy.messaging.pseudonyms import Pseudonyms, last4
 from proxy.messaging.statuses import Status, rank
-from proxy.messaging.tables import media, messages, read_histories, read_messages
-from proxy.messaging.tables import statuses as history
+from proxy.messaging.tables import media, messages, read_messages
 from proxy.messaging.together import Together
 from proxy.messaging.unread import Unread
 
@@ -32,11 +29,7 @@ MAX_STATUSES_TOGETHER = 500
 Beside = Callable[[Connection], None]
 """What else is written in one transaction with statuses."""
 
-_ONCE = ("provider_message_id", "status", "recipient_hash")
 _ID_OF_ANOTHER = "the provider answered with the id of another message, so its statuses cannot be told apart"
-_INSERTS: Mapping[str, Callable[[Table], sqlite.Insert | postgresql.Insert]] = MappingProxyType(
-    {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-)
 
 
 class Ledger:
@@ -46,6 +39,7 @@ class Ledger:
         self.database = Database(url)
         self._pseudonyms = Pseudonyms(keys)
         self._now = now
+        self._histories = Histories(pseudonyms=self._pseudonyms, now=now)
         self._take = Together(self._keep_all, max_items=MAX_STATUSES_TOGETHER)
         self.outbox = Outbox(self.database, keys=keys, now=now)
         self.unread = Unread(keys=keys, now=now)
@@ -74,7 +68,7 @@ class Ledger:
         """
         await self.database.write(partial(self._finish, message_id, outcome), idempotent=True)
         if isinstance(outcome, Accepted):
-            await self.database.write(partial(self._settle, {outcome.message_id}), idempotent=True)
+            await self.database.write(partial(self._histories.settle, {outcome.message_id}), idempotent=True)
 
     async def record(self, statuses: Sequence[Status]) -> int:
         """Keep statuses in any order, any number of times; gives how many were new."""
@@ -164,7 +158,7 @@ class Ledger:
         ids: Mapping[str, str] = {}
         if statuses:
             named = {status.message_id for status in statuses.values()}
-            ids = await self.database.write(partial(self._settle, named), idempotent=True)
+            ids = await self.database.write(partial(self._histories.settle, named), idempotent=True)
         nothing = Kept(new=False, message_id=None)
         return [
             Kept(new=told[place], message_id=ids.get(statuses[place].message_id)) if place in statuses else nothing
@@ -172,91 +166,9 @@ class Ledger:
         ]
 
     def _keep(self, ordered: Sequence[Status], beside: Sequence[Beside], connection: Connection) -> list[bool]:
-        for status in ordered:
-            if status.callback_data is not None:
-                self._adopt(status.callback_data, status.message_id, connection)
-        rows = [self._row_of(status, connection) for status in ordered]
-        added: set[tuple[str, ...]] = set()
-        if rows:
-            once = _INSERTS[connection.dialect.name](history).on_conflict_do_nothing()
-            added |= {
-                tuple(row) for row in connection.execute(once.returning(*(history.c[name] for name in _ONCE)), rows)
-            }
         for write in beside:
             write(connection)
-        new = []
-        for row in rows:
-            what = tuple(row[name] for name in _ONCE)
-            new.append(what in added)
-            added.discard(what)
-        return new
-
-    def _row_of(self, status: Status, connection: Connection) -> dict[str, Any]:
-        recipient = self._pseudonyms.of(status.recipient)
-        details = status.error_details
-        if details is not None:
-            mine = select(messages.c.recipient_hash).where(messages.c.provider_message_id == status.message_id)
-            details = self._pseudonyms.redact(details, {recipient, *connection.scalars(mine)} - {NOBODY})
-        return {
-            "provider_message_id": status.message_id,
-            "status": status.status.value,
-            "recipient_hash": recipient,
-            "at": status.at,
-            "error_code": status.error_code,
-            "error_details": details,
-            "recorded_at": self._now(),
-        }
-
-    def _adopt(self, message_id: str, provider_message_id: str, connection: Connection) -> None:
-        """Give a message whose answer was lost the provider's id: a webhook that names it proves that it was taken."""
-        other = messages.alias()
-        connection.execute(
-            update(messages)
-            .where(
-                messages.c.id == message_id,
-                messages.c.provider_message_id.is_(None),
-                ~exists().where(other.c.provider_message_id == provider_message_id),
-            )
-            .values(
-                provider_message_id=provider_message_id,
-                outcome=Fate.ACCEPTED.value,
-                error_code=None,
-                error_details=None,
-                updated_at=self._now(),
-            )
-        )
-
-    def _settle(self, provider_message_ids: Collection[str], connection: Connection) -> dict[str, str]:
-        """Set messages to the best that their history tells; gives our ids of those that are known.
-
-        Always a transaction of its own, after the one that wrote: of a send and a webhook that commit at the same
-        time, the later one sees both.
-        """
-        ids: dict[str, str] = {}
-        named = iter(sorted(provider_message_ids))
-        while some := list(islice(named, MAX_STATUSES_TOGETHER)):
-            ours = select(messages.c.provider_message_id, messages.c.id).where(messages.c.provider_message_id.in_(some))
-            locked = ours.order_by(messages.c.provider_message_id).with_for_update()
-            found = {row.provider_message_id: row.id for row in connection.execute(locked)}
-            histories = read_histories([*found], connection) if found else {}
-            rows = [
-                {"of": found[name]} | _best(known, self._now()) for name, known in histories.items() if name in found
-            ]
-            if rows:
-                connection.execute(update(messages).where(messages.c.id == bindparam("of")), rows)
-            ids |= found
-        return ids
-
-
-def _best(known: Sequence[LedgerStatus], now: datetime) -> dict[str, Any]:
-    best = min(known, key=lambda status: (-rank(status.status), status.at))
-    return {
-        "status": best.status.value,
-        "status_at": best.at,
-        "error_code": best.error_code,
-        "error_details": best.error_details,
-        "updated_at": now,
-    }
+        return self._histories.keep(ordered, connection)
 
 
 def _place(status: Status) -> tuple[str, int, str]:
