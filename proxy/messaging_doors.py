@@ -132,10 +132,8 @@ def build_messaging(
     upstream = Upstream(settings.provider_url, timeouts=timeouts) if settings.waba_key is not None else None
     provider = _build_provider(settings, timeouts, traces)
     relay = _build_relay(settings, ledger)
-    secrets_of_ledger = settings.ledger_secrets()
-    idempotency = Idempotency(
-        database=ledger.database, seal=Seal(secrets_of_ledger), secret=secrets_of_ledger[0], now=_now
-    )
+    ledger_keys = settings.ledger_secrets()
+    idempotency = Idempotency(database=ledger.database, seal=Seal(ledger_keys), secrets=ledger_keys, now=_now)
     return Messaging(
         ledger=ledger,
         prepare=prepare,

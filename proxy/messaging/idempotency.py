@@ -59,11 +59,11 @@ def parse_key(text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Idempotency:
-    """`secret` hides what callers chose as keys; answers lie sealed, for they hold numbers."""
+    """`secrets` hide what callers chose as keys, the first from now on; answers lie sealed, for they hold numbers."""
 
     database: Database
     seal: Seal
-    secret: bytes
+    secrets: tuple[bytes, ...]
     now: Callable[[], datetime]
 
     async def claim(self, caller_key: str, key: str, request: bytes, message_id: str) -> Claim | Said:
@@ -73,9 +73,8 @@ class Idempotency:
             KeyReused: it was another request's.
             StillSending: the first one has no answer: it is on its way, or was lost with its process.
         """
-        hidden = hmac.new(self.secret, f"{caller_key}\0{key}".encode(), hashlib.sha256).hexdigest()
-        digest = hmac.new(self.secret, request, hashlib.sha256).hexdigest()
-        work = partial(self._claim, hidden, digest, message_id)
+        hidden = self._hidden(f"{caller_key}\0{key}".encode())
+        work = partial(self._claim, hidden, self._hidden(request), message_id)
         return await self.database.write(work, idempotent=True)
 
     async def settle(self, claim: Claim, said: Said) -> None:
@@ -96,17 +95,20 @@ class Idempotency:
         while await self.database.write(lambda connection: connection.execute(gone).rowcount, idempotent=True):
             pass
 
-    def _claim(self, hidden: str, digest: str, message_id: str, connection: Connection) -> Claim | Said:
-        mine = idempotency.c.key_hash == hidden
+    def _hidden(self, text: bytes) -> list[str]:
+        return [hmac.new(secret, text, hashlib.sha256).hexdigest() for secret in self.secrets]
+
+    def _claim(self, hidden: list[str], digests: list[str], message_id: str, connection: Connection) -> Claim | Said:
+        mine = idempotency.c.key_hash.in_(hidden)
         connection.execute(delete(idempotency).where(mine, idempotency.c.begun_at < self.now() - KEPT))
-        row = {"key_hash": hidden, "request_hash": digest, "message_id": message_id, "begun_at": self.now()}
-        found = connection.execute(select(idempotency).where(mine)).one_or_none()
+        found = connection.execute(select(idempotency).where(mine)).first()
         if found is None:
+            row = {"key_hash": hidden[0], "request_hash": digests[0], "message_id": message_id, "begun_at": self.now()}
             connection.execute(insert(idempotency).values(row))
-            return Claim(key=hidden)
+            return Claim(key=hidden[0])
         if found.message_id == message_id:
-            return Claim(key=hidden)
-        if not hmac.compare_digest(found.request_hash, digest):
+            return Claim(key=hidden[0])
+        if found.request_hash not in digests:
             raise KeyReused
         if found.sealed is None:
             raise StillSending(message_id=found.message_id)

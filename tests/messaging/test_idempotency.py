@@ -24,8 +24,10 @@ class Clock:
         return self.now
 
 
-def over(ledger: Ledger, clock: Clock, secret: bytes = KEY) -> Idempotency:
-    return Idempotency(database=ledger.database, seal=Seal((secret,)), secret=KEY, now=clock)  # type: ignore[arg-type]  # tells datetimes
+def over(
+    ledger: Ledger, clock: Clock, *, seals: tuple[bytes, ...] = (KEY,), hides: tuple[bytes, ...] = (KEY,)
+) -> Idempotency:
+    return Idempotency(database=ledger.database, seal=Seal(seals), secrets=hides, now=clock)  # type: ignore[arg-type]  # tells datetimes
 
 
 def using(url: str, work: Callable[[Idempotency, Clock], Awaitable[None]]) -> None:
@@ -91,9 +93,28 @@ def test_an_answer_under_a_key_that_is_gone_is_not_posted_again(url: str) -> Non
         try:
             claim = await over(ledger, clock).claim("caller", "key", b"request", "m1")
             assert isinstance(claim, Claim)
-            await over(ledger, clock, b"l" * 32).settle(claim, SAID)
+            await over(ledger, clock, seals=(b"l" * 32,)).settle(claim, SAID)
             with pytest.raises(StillSending):
                 await over(ledger, clock).claim("caller", "key", b"request", "m2")
+        finally:
+            await ledger.close()
+
+    asyncio.run(run())
+
+
+def test_a_rotation_forgets_no_answer(url: str) -> None:
+    async def run() -> None:
+        ledger, clock = make_ledger(url), Clock()
+        await ledger.open()
+        try:
+            claim = await over(ledger, clock).claim("caller", "key", b"request", "m1")
+            assert isinstance(claim, Claim)
+            await over(ledger, clock).settle(claim, SAID)
+            both = (b"n" * 32, KEY)
+            rotated = over(ledger, clock, seals=both, hides=both)
+            assert await rotated.claim("caller", "key", b"request", "m2") == SAID
+            with pytest.raises(KeyReused):
+                await rotated.claim("caller", "key", b"another", "m3")
         finally:
             await ledger.close()
 
