@@ -14,6 +14,7 @@ import structlog
 from pydantic import SecretStr
 
 from proxy import telemetry
+from proxy.messaging.causes import Cause
 from proxy.sandbox.settings import Behaviour, Order
 from proxy.telemetry.redaction import HIDDEN, NUMBER, Redaction, secrets_in
 from tests.conftest import API_KEY, TOKEN, WEBHOOK_SECRET, picture
@@ -106,7 +107,8 @@ def test_every_line_is_json_and_names_its_request(house: "House", log: io.String
     assert all(re.fullmatch("[0-9a-f]{24}", line["request_id"]) for line in asked)
     (failed,) = [line for line in told if line["event"] == "message.failed"]
     assert (failed["level"], failed["code"]) == ("warning", 131053)
-    assert set(failed) == {"event", "level", "timestamp", "request_id", "code"}
+    assert set(failed) == {"event", "level", "timestamp", "request_id", "code", "cause"}
+    assert failed["cause"] in {cause.value for cause in Cause}
 
 
 def raised(text: str) -> ValueError:

@@ -12,6 +12,7 @@ from proxy import telemetry
 from proxy.errors import OutboxFull
 from proxy.messaging.authenticity import SECRET_HEADER, Authenticity
 from proxy.messaging.bodies import Bodies
+from proxy.messaging.diagnoses import diagnose
 from proxy.messaging.entries import Kept
 from proxy.messaging.ledger import Beside, Ledger
 from proxy.messaging.parcels import Parcel
@@ -85,4 +86,5 @@ def _tell(webhook: Webhook, kept: list[Kept]) -> None:
         metrics.STATUSES.labels(status.status).inc()
         if status.status is State.FAILED:
             known = {} if of_ours.message_id is None else {"id": of_ours.message_id}
-            telemetry.log.warning("message.failed", code=status.error_code, **known)
+            cause = diagnose(status.error_code, status.error_details).cause
+            telemetry.log.warning("message.failed", code=status.error_code, cause=cause.value, **known)
