@@ -70,8 +70,18 @@ resource "aws_security_group" "ledger" {
 resource "aws_vpc_security_group_ingress_rule" "ledger_from_messaging" {
   count                        = local.makes_aurora ? 1 : 0
   security_group_id            = aws_security_group.ledger[0].id
-  description                  = "Messaging, and nobody else"
+  description                  = "Messaging"
   referenced_security_group_id = aws_security_group.tasks["messaging"].id
+  ip_protocol                  = "tcp"
+  from_port                    = local.ledger_port
+  to_port                      = local.ledger_port
+}
+
+resource "aws_vpc_security_group_ingress_rule" "ledger_from_delivery" {
+  count                        = var.record_fetches && local.makes_aurora ? 1 : 0
+  security_group_id            = aws_security_group.ledger[0].id
+  description                  = "Delivery, which notes fetches"
+  referenced_security_group_id = aws_security_group.tasks["delivery"].id
   ip_protocol                  = "tcp"
   from_port                    = local.ledger_port
   to_port                      = local.ledger_port

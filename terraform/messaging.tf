@@ -2,10 +2,13 @@
 
 locals {
   messaging = {
-    size        = var.sizes.messaging
-    subnets     = aws_subnet.outbound[*].id
-    secrets     = keys(local.secrets)
-    environment = { LEDGER_URL = local.ledger_url }
+    size    = var.sizes.messaging
+    subnets = aws_subnet.outbound[*].id
+    drawers = local.drawers.messaging
+    environment = {
+      LEDGER_URL          = local.ledger_url
+      FORWARD_WEBHOOKS_TO = var.forward_webhooks_to == null ? "" : var.forward_webhooks_to
+    }
   }
 }
 
@@ -33,9 +36,10 @@ resource "aws_iam_role_policy" "messaging_imports" {
 }
 
 resource "aws_vpc_security_group_egress_rule" "messaging_to_https" {
-  # The provider's addresses are not documented, and the first send fetches its own link at the CDN.
+  # The provider's addresses are not documented, nor where webhooks go on to or imports come from; the first send fetches its
+  # own link at the CDN.
   security_group_id = aws_security_group.tasks["messaging"].id
-  description       = "Provider, CDN, and AWS"
+  description       = "Provider, CDN, hosts of forwards and imports, and AWS"
   cidr_ipv4         = "0.0.0.0/0"
   ip_protocol       = "tcp"
   from_port         = 443

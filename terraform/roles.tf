@@ -98,7 +98,7 @@ resource "aws_iam_role_policy" "agent" {
         Sid      = "ReadItsSecrets"
         Effect   = "Allow"
         Action   = "secretsmanager:GetSecretValue"
-        Resource = [for setting in each.value.secrets : aws_secretsmanager_secret.setting[setting].arn]
+        Resource = [for drawer in values(each.value.drawers) : aws_secretsmanager_secret.setting[drawer].arn]
       },
       {
         Sid       = "OpenItsSecrets"

@@ -8,7 +8,7 @@ locals {
   disk_gib = 20
 
   environment = {
-    for name, service in local.services : name => merge(var.settings, {
+    for name, service in local.services : name => merge(local.chosen[name], {
       MODE            = "production"
       DATA_DIR        = "/data"
       STORE           = "s3://${aws_s3_bucket.media.id}"
@@ -22,6 +22,11 @@ locals {
       CACHE_MAX_BYTES = service.size.cache_gib * 1024 * 1024 * 1024
       DECODE_SLOTS    = local.cores[name]
     }, local.traces_environment[name], service.environment)
+  }
+
+  chosen = {
+    delivery  = { for setting, value in var.settings : setting => value if !contains(local.settings_of_messaging, setting) }
+    messaging = var.settings
   }
 
   task_doors = {
@@ -105,7 +110,7 @@ resource "aws_ecs_task_definition" "service" {
     stopTimeout            = 30
     portMappings           = [for port in [local.service_port, local.platform_port] : { containerPort = port, protocol = "tcp" }]
     environment            = [for key, value in local.environment[each.key] : { name = key, value = tostring(value) } if value != ""]
-    secrets                = [for setting in each.value.secrets : { name = setting, valueFrom = aws_secretsmanager_secret.setting[setting].arn }]
+    secrets                = [for setting, drawer in each.value.drawers : { name = setting, valueFrom = aws_secretsmanager_secret.setting[drawer].arn }]
 
     # The image gives both to its user, and Fargate keeps that owner (ECS guide, bind mounts, VOLUME).
     mountPoints = [

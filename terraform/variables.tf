@@ -98,7 +98,7 @@ variable "alias_prefixes" {
 }
 
 variable "settings" {
-  description = "Further settings of medialink for both services, such as PREFIX_RULES or HEAVY_IMAGE_BYTES (settings.tf lists them)."
+  description = "Further settings of medialink, such as PREFIX_RULES or WABA_KEY (settings.tf lists them, and which only messaging is told)."
   type        = map(string)
   default     = {}
 
@@ -115,9 +115,19 @@ variable "settings" {
   validation {
     condition = length(setsubtract(keys(var.settings), concat(
       local.settings_of_the_module, local.settings_that_are_secret, ["PGPASSWORD"],
-      local.settings_of_traces, local.settings_to_choose,
+      local.settings_of_traces, local.settings_of_messaging, local.settings_of_both,
     ))) == 0
     error_message = "settings: there is no such setting, and the service would not say so."
+  }
+
+  validation {
+    condition     = !contains(keys(var.settings), "WABA_KEY") || var.reach.gateway != "none"
+    error_message = "settings: WABA_KEY needs a gateway that callers reach (reach.gateway), or messaging does not start: it has no GATEWAY_KEYS."
+  }
+
+  validation {
+    condition     = lookup(var.settings, "FOREIGN_LINKS", "pass") != "import" || contains(keys(var.settings), "IMPORT_HOSTS")
+    error_message = "settings: FOREIGN_LINKS = import needs IMPORT_HOSTS, or messaging does not start."
   }
 }
 
@@ -239,6 +249,49 @@ variable "reach" {
     condition     = var.reach.webhooks != "none" || var.reach.gateway != "none"
     error_message = "reach: messaging that nobody can reach does nothing; open webhooks or the gateway."
   }
+}
+
+variable "forward_webhooks_to" {
+  description = "FORWARD_WEBHOOKS_TO: the https URL of your own system that every webhook is passed on to, or none. Has to be said."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.reach.webhooks == "none" || var.forward_webhooks_to != null
+    error_message = "forward_webhooks_to: say a URL of yours, or none. What your customers write comes here, too; until it is said, messaging does not start."
+  }
+
+  validation {
+    condition = (
+      var.forward_webhooks_to == null || var.forward_webhooks_to == "none" ||
+      can(regex("^https://[A-Za-z0-9.-]+(:443)?([/?][!-\"$-~]*)?$", var.forward_webhooks_to))
+    )
+    error_message = "forward_webhooks_to: none, or an https URL at port 443, messaging's one way out, without user, password or fragment."
+  }
+}
+
+variable "webhook_secrets" {
+  description = "What proves a webhook: WEBHOOK_SECRET (360dialog), META_APP_SECRET (Meta), META_VERIFY_TOKEN (Meta's handshake)."
+  type        = set(string)
+  default     = ["WEBHOOK_SECRET"]
+  nullable    = false
+
+  validation {
+    condition     = length(setsubtract(var.webhook_secrets, keys(local.secrets_of_webhooks))) == 0
+    error_message = "webhook_secrets: WEBHOOK_SECRET, META_APP_SECRET or META_VERIFY_TOKEN."
+  }
+
+  validation {
+    condition     = var.reach.webhooks == "none" || length(setintersection(var.webhook_secrets, ["WEBHOOK_SECRET", "META_APP_SECRET"])) > 0
+    error_message = "webhook_secrets: WEBHOOK_SECRET or META_APP_SECRET; the handshake's token proves no webhook."
+  }
+}
+
+variable "record_fetches" {
+  description = "RECORD_FETCHES: whether delivery notes fetches in the ledger. It then reaches the database, and starts only while that answers."
+  type        = bool
+  default     = false
+  nullable    = false
 }
 
 variable "gateway_cidr_blocks" {
@@ -365,7 +418,7 @@ variable "ledger_url" {
 }
 
 variable "ledger_cidr_blocks" {
-  description = "Where the PostgreSQL of ledger_url lies, so that messaging may reach it."
+  description = "Where the PostgreSQL of ledger_url lies, so that messaging, and delivery with record_fetches, may reach it."
   type        = set(string)
   default     = []
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import select
 
 from proxy.delivery.fetches import Fetch
@@ -129,6 +130,20 @@ def test_the_half_behind_the_cdn_notes_nothing_unless_it_is_told(build: Build, l
     noting = build(serve_only="delivery", record_fetches=True)
     assert noting.web.get(link).status_code == 200
     assert len(noted(noting.settings, 1)) == 1
+
+
+def test_who_notes_fetches_need_not_have_the_key_that_hides_numbers(build: Build, light_jpeg: bytes) -> None:
+    both = build()
+    both.put("a.jpg", light_jpeg)
+    link = urlsplit(both.link("a.jpg")).path
+    noting = build(
+        serve_only="delivery",
+        record_fetches=True,
+        ledger_url=both.settings.ledger_place,
+        ledger_key=SecretStr("a-key-of-its-own-that-opens-nothing-of-ours"),
+    )
+    assert noting.web.get(link).status_code == 200
+    assert len(noted(both.settings, 1)) == 1
 
 
 LINKS = Links({1: b"a" * 32}, show_names=True)

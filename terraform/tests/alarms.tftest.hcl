@@ -2,6 +2,10 @@ mock_provider "aws" {
   source = "./tests/mocks"
 }
 
+variables {
+  forward_webhooks_to = "none"
+}
+
 run "alarms_reach_somebody" {
   variables {
     alarm_email = "ops@example.com"

@@ -2,6 +2,10 @@ mock_provider "aws" {
   source = "./tests/mocks"
 }
 
+variables {
+  forward_webhooks_to = "none"
+}
+
 run "media_are_private_sealed_and_outlive_their_links" {
   assert {
     condition = alltrue([

@@ -2,6 +2,10 @@ mock_provider "aws" {
   source = "./tests/mocks"
 }
 
+variables {
+  forward_webhooks_to = "none"
+}
+
 run "links_are_kept_by_path_alone_and_errors_not_at_all" {
   assert {
     condition = (
@@ -133,10 +137,24 @@ run "messaging_at_the_edge_is_never_kept" {
         behaviour.path_pattern == path && behaviour.target_origin_id == "messaging" &&
         behaviour.cache_policy_id == data.aws_cloudfront_cache_policy.none.id &&
         behaviour.origin_request_policy_id == data.aws_cloudfront_origin_request_policy.all.id &&
-        contains(behaviour.allowed_methods, "POST")
+        contains(behaviour.allowed_methods, "POST") && contains(behaviour.allowed_methods, "GET")
       ])
     ])
-    error_message = "A path of messaging is missing, kept, or lacks headers or POST."
+    error_message = "A path of messaging is missing, kept, or lacks headers, POST, or the GET of Meta's handshake."
+  }
+
+  assert {
+    condition     = data.aws_cloudfront_origin_request_policy.all.name == "Managed-AllViewerExceptHostHeader"
+    error_message = "Meta's handshake loses its query, or a signature its header."
+  }
+
+  assert {
+    condition = alltrue([for name, paths in { webhooks = ["/webhooks"], gateway = ["/messages", "/links", "/verdicts", "/waba/*"] } :
+      toset(flatten(aws_lb_listener_rule.cdn[name].condition[*].path_pattern[0].values)) == toset(paths) &&
+      alltrue([for condition in aws_lb_listener_rule.cdn[name].condition : length(condition.http_request_method) == 0]) &&
+      alltrue([for action in aws_lb_listener_rule.cdn[name].action : action.target_group_arn == aws_lb_target_group.service["messaging"].arn])
+    ])
+    error_message = "The load balancer does not lead a path or method of messaging to it."
   }
 
   assert {
@@ -165,6 +183,11 @@ run "a_private_gateway_is_not_at_the_edge" {
   assert {
     condition     = aws_lb_listener.private[0].protocol == "HTTPS" && aws_lb_listener.private[0].port == 8443
     error_message = "The private gateway is not TLS on a port of its own."
+  }
+
+  assert {
+    condition     = toset(flatten(aws_lb_listener_rule.private[0].condition[*].path_pattern[0].values)) == toset(["/messages", "/links", "/verdicts", "/waba/*"])
+    error_message = "Callers of the private gateway do not reach a path of it, or reach webhooks."
   }
 
   assert {

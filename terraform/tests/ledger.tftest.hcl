@@ -2,6 +2,10 @@ mock_provider "aws" {
   source = "./tests/mocks"
 }
 
+variables {
+  forward_webhooks_to = "none"
+}
+
 run "aurora_is_sealed_backed_up_and_has_a_user_of_its_own" {
   assert {
     condition     = aws_rds_cluster.ledger[0].storage_encrypted && aws_rds_cluster.ledger[0].kms_key_id == aws_kms_key.data.arn

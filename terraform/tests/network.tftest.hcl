@@ -3,7 +3,8 @@ mock_provider "aws" {
 }
 
 variables {
-  image_tag = "1.2.3"
+  image_tag           = "1.2.3"
+  forward_webhooks_to = "none"
 }
 
 run "nobody_gets_in_or_out_but_those_who_must" {
@@ -65,7 +66,10 @@ run "nobody_gets_in_or_out_but_those_who_must" {
   }
 
   assert {
-    condition     = aws_vpc_security_group_ingress_rule.ledger_from_messaging[0].referenced_security_group_id == aws_security_group.tasks["messaging"].id
+    condition = (
+      aws_vpc_security_group_ingress_rule.ledger_from_messaging[0].referenced_security_group_id == aws_security_group.tasks["messaging"].id &&
+      length(aws_vpc_security_group_ingress_rule.ledger_from_delivery) + length(aws_vpc_security_group_egress_rule.delivery_to_aurora) == 0
+    )
     error_message = "Others reach the ledger."
   }
 

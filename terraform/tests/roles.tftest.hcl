@@ -2,6 +2,10 @@ mock_provider "aws" {
   source = "./tests/mocks"
 }
 
+variables {
+  forward_webhooks_to = "none"
+}
+
 run "roles_may_do_what_they_must" {
   assert {
     condition = alltrue(flatten([for policy in concat(

@@ -3,7 +3,8 @@ mock_provider "aws" {
 }
 
 variables {
-  image_tag = "1.2.3"
+  image_tag           = "1.2.3"
+  forward_webhooks_to = "none"
 }
 
 run "without_an_image_there_are_no_tenants" {
@@ -205,5 +206,91 @@ run "delivery_says_503_before_cloudfront_says_504" {
   assert {
     condition     = local.environment["delivery"].WAIT_LIMIT_S < one([for origin in aws_cloudfront_distribution.media.origin : origin.vpc_origin_config[0].origin_read_timeout if origin.origin_id == "delivery"])
     error_message = "CloudFront gives up before the service does."
+  }
+}
+
+run "messaging_alone_hears_of_the_gateway_and_of_who_gets_webhooks" {
+  variables {
+    reach               = { webhooks = "cdn", gateway = "cdn" }
+    forward_webhooks_to = "https://crm.example.com/webhooks?from=whatsapp"
+    webhook_secrets     = ["META_APP_SECRET", "META_VERIFY_TOKEN"]
+    settings            = { WABA_KEY = "caller", LEDGER_RETENTION_DAYS = "30", STRICT = "true" }
+  }
+
+  assert {
+    condition = [for name in ["FORWARD_WEBHOOKS_TO", "WABA_KEY", "LEDGER_RETENTION_DAYS", "STRICT"] : lookup(local.environment["messaging"], name, "")] == [
+      "https://crm.example.com/webhooks?from=whatsapp", "caller", "30", "true",
+    ]
+    error_message = "Messaging is not told what was chosen."
+  }
+
+  assert {
+    condition = toset([for variable in jsondecode(aws_ecs_task_definition.service["delivery"].container_definitions)[0].environment : variable.name]) == toset([
+      "MODE", "DATA_DIR", "STORE", "S3_REGION", "PUBLIC_URL", "LISTEN_HOST", "LISTEN_PORT", "METRICS_PORT", "LOG_FORMAT",
+      "CACHE_MAX_BYTES", "DECODE_SLOTS", "WAIT_LIMIT_S", "MISSES_PER_MINUTE", "TRUSTED_PROXIES", "STRICT",
+    ])
+    error_message = "Delivery is told more than its work needs: with a WABA_KEY and no GATEWAY_KEYS it would not start."
+  }
+
+  assert {
+    condition = toset(jsondecode(aws_ecs_task_definition.service["messaging"].container_definitions)[0].secrets[*].name) == toset([
+      "LINK_KEYS", "D360_API_KEY", "LEDGER_KEY", "PGPASSWORD", "GATEWAY_KEYS", "META_APP_SECRET", "META_VERIFY_TOKEN",
+    ])
+    error_message = "Meta's secrets are missing, or one is asked for that nobody fills."
+  }
+}
+
+run "fetches_are_noted_by_a_delivery_that_cannot_read_numbers" {
+  variables {
+    record_fetches = true
+  }
+
+  assert {
+    condition     = local.environment["delivery"].RECORD_FETCHES == "true" && local.environment["delivery"].LEDGER_URL == local.environment["messaging"].LEDGER_URL
+    error_message = "Delivery does not note fetches, or not where messaging looks."
+  }
+
+  assert {
+    condition = { for secret in jsondecode(aws_ecs_task_definition.service["delivery"].container_definitions)[0].secrets : secret.name => secret.valueFrom } == {
+      LINK_KEYS  = aws_secretsmanager_secret.setting["LINK_KEYS"].arn
+      LEDGER_KEY = aws_secretsmanager_secret.setting["DELIVERY_LEDGER_KEY"].arn
+      PGPASSWORD = aws_secretsmanager_secret.setting["PGPASSWORD"].arn
+    }
+    error_message = "Delivery lacks a secret, or holds the key that hides numbers."
+  }
+
+  assert {
+    condition = alltrue([for statement in jsondecode(aws_iam_role_policy.agent["delivery"].policy).Statement :
+      toset(statement.Resource) == toset([for drawer in ["LINK_KEYS", "DELIVERY_LEDGER_KEY", "PGPASSWORD"] : aws_secretsmanager_secret.setting[drawer].arn])
+      if statement.Action == "secretsmanager:GetSecretValue"
+    ])
+    error_message = "Delivery's agent cannot read its secrets, or reads others."
+  }
+
+  assert {
+    condition     = !contains(jsondecode(aws_ecs_task_definition.service["messaging"].container_definitions)[0].secrets[*].name, "DELIVERY_LEDGER_KEY")
+    error_message = "Messaging is given what is no setting."
+  }
+
+  assert {
+    condition = (
+      aws_vpc_security_group_egress_rule.delivery_to_aurora[0].referenced_security_group_id == aws_security_group.ledger[0].id &&
+      aws_vpc_security_group_ingress_rule.ledger_from_delivery[0].referenced_security_group_id == aws_security_group.tasks["delivery"].id &&
+      aws_vpc_security_group_ingress_rule.ledger_from_delivery[0].from_port == 5432
+    )
+    error_message = "Delivery cannot reach the ledger, and would not start."
+  }
+}
+
+run "fetches_are_noted_in_a_ledger_of_ones_own" {
+  variables {
+    record_fetches     = true
+    ledger_url         = "postgresql+psycopg://medialink@ledger.internal:6432/medialink?sslmode=verify-full"
+    ledger_cidr_blocks = ["10.0.7.0/24"]
+  }
+
+  assert {
+    condition     = aws_vpc_security_group_egress_rule.delivery_to_ledger["10.0.7.0/24"].to_port == 6432 && length(aws_vpc_security_group_egress_rule.delivery_to_aurora) == 0
+    error_message = "Delivery cannot reach the ledger, and would not start."
   }
 }

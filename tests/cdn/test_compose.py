@@ -53,7 +53,18 @@ def test_a_service_of_ours_has_no_rights_and_a_read_only_root(name: str) -> None
 
 
 def test_both_services_read_each_others_links() -> None:
-    assert SERVICES["delivery"]["environment"].items() <= SERVICES["messaging"]["environment"].items()
+    assert COMPOSE["x-store"].items() <= SERVICES["delivery"]["environment"].items()
+    assert COMPOSE["x-store"].items() <= SERVICES["messaging"]["environment"].items()
+    assert {"LINK_KEYS", "STORE"} < set(COMPOSE["x-store"])
+
+
+def test_delivery_notes_fetches_where_messaging_looks_and_cannot_read_numbers_there() -> None:
+    delivery, messaging = (SERVICES[name]["environment"] for name in ("delivery", "messaging"))
+    assert delivery["RECORD_FETCHES"] == "true"
+    assert delivery["LEDGER_URL"] == messaging["LEDGER_URL"]
+    assert delivery["LEDGER_KEY"] != messaging["LEDGER_KEY"]
+    for name in ("delivery", "messaging"):
+        assert SERVICES[name]["depends_on"]["ledger"] == {"condition": "service_healthy"}
 
 
 def test_messaging_and_its_sandbox_find_each_other_and_the_cdn() -> None:
@@ -94,5 +105,6 @@ def test_the_cdn_is_told_all_that_its_configuration_leaves_open() -> None:
 
 
 def test_the_readme_names_the_key_that_opens_it() -> None:
-    (key,) = set(re.findall(r"Bearer (\w+)", Path("README.md").read_text().split("## In a container")[1]))
+    shown = r"(?:Bearer|D360-API-KEY:) (\w+)"
+    (key,) = set(re.findall(shown, Path("README.md").read_text().split("## In a container")[1]))
     assert SERVICES["messaging"]["environment"]["GATEWAY_KEYS"] == hashlib.sha256(key.encode()).hexdigest()

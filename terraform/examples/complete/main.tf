@@ -1,4 +1,5 @@
-# An own domain, TLS up to the load balancer, a gateway for the company's network only, and a PostgreSQL that exists.
+# An own domain, TLS up to the load balancer, a gateway for the company's network only, webhooks by Meta's signature that go on to
+# a system of one's own, and a PostgreSQL that exists, in which fetches are noted, too.
 
 terraform {
   required_version = "~> 1.11"
@@ -34,8 +35,12 @@ module "medialink" {
   reach               = { webhooks = "cdn", gateway = "private" }
   gateway_cidr_blocks = ["10.0.0.0/16"]
 
+  webhook_secrets     = ["META_APP_SECRET", "META_VERIFY_TOKEN"]
+  forward_webhooks_to = "https://crm.example.com/webhooks"
+
   ledger_url         = "postgresql+psycopg://medialink@ledger.internal:5432/medialink?sslmode=verify-full"
   ledger_cidr_blocks = ["10.0.7.0/24"]
+  record_fetches     = true
 
   alias_prefixes    = ["public/"]
   misses_per_minute = 12000
@@ -44,6 +49,8 @@ module "medialink" {
   settings = {
     LINK_NAMES   = "false"
     PREFIX_RULES = "public/=stale-while-revalidate=60"
+    PROVIDER_URL = "https://graph.facebook.com"
+    WABA_KEY     = "caller"
   }
 
   sizes = {

@@ -24,8 +24,9 @@ variable "image_tag" {
 module "medialink" {
   source = "../.."
 
-  image_tag = var.image_tag
-  reach     = { webhooks = "cdn", gateway = "cdn" }
+  image_tag           = var.image_tag
+  reach               = { webhooks = "cdn", gateway = "cdn" }
+  forward_webhooks_to = "none" # or the URL of your own system, if one takes webhooks today
 }
 
 output "medialink" {
