@@ -23,6 +23,7 @@ from typing import NoReturn, Protocol
 
 import httpx2
 import pytest
+from PIL import Image
 
 from proxy.servers import OPTIONS
 from tests.conftest import NO_TLS, TOKEN, picture
@@ -206,6 +207,17 @@ def test_it_serves_both_when_nothing_is_said_and_its_healthcheck_finds_it(start:
     stop(service)
     healthcheck = start(" ".join(arguments), beside=service)
     assert healthcheck.process.wait(PATIENCE_S) != 0
+
+
+def test_it_draws_the_picture_of_a_report_without_fonts_of_a_system(start: Start, volumes: dict[str, Path]) -> None:
+    service = start("serve --only messaging")
+    wait_until_ready(service)
+    drawing = start("report --png report.png", beside=service)
+    assert drawing.process.wait(PATIENCE_S) == 0
+    with Image.open(volumes[said("WORKDIR")] / "report.png") as drawn:
+        assert drawn.format == "PNG"
+        assert min(drawn.convert("L").tobytes()) < 128, "nothing is written on it"
+    stop(service)
 
 
 def test_health_and_metrics_are_at_a_port_of_their_own_that_the_image_names(start: Start) -> None:
