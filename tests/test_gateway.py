@@ -147,6 +147,17 @@ def test_each_path_of_either_provider_is_taken_with_the_callers_own_key(
     assert posted(house)[0]["image"]["link"].startswith(f"{house.url}/m/")
 
 
+@pytest.mark.parametrize("path", PATHS)
+def test_each_path_of_either_provider_is_taken_with_the_key_of_the_house(
+    build: Build, light_jpeg: bytes, path: str
+) -> None:
+    house = build(waba_key="house", alias_prefixes="open/")
+    house.put("open/a.jpg", light_jpeg)
+    answer = post(house, image(alias(house)), path)
+    assert answer.status_code == 200, answer.text
+    assert posted(house)[0]["image"]["link"].startswith(f"{house.url}/m/")
+
+
 def carousel(link: str) -> dict[str, Any]:
     card = {"components": [{"type": "header", "parameters": [{"type": "image", "image": {"link": link}}]}]}
     components = [
@@ -469,8 +480,8 @@ def test_all_else_passes_unchanged_both_ways(build: Build, elsewhere: Elsewhere,
     )
     assert asked.headers["x-of-ours"] == "1"
     assert asked.headers["host"] == urlsplit(elsewhere.url).netloc
-    assert asked.headers["d360-api-key"] == API_KEY
-    assert not {"authorization", "x-hop", "x-forwarded-for", "expect"} & set(asked.headers)
+    assert asked.headers["authorization"] == f"Bearer {API_KEY}"
+    assert not {"d360-api-key", "x-hop", "x-forwarded-for", "expect"} & set(asked.headers)
 
 
 def test_the_house_shows_its_key_to_the_provider_and_never_the_callers(build: Build, elsewhere: Elsewhere) -> None:

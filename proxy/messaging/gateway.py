@@ -24,7 +24,7 @@ from proxy.errors import (
 from proxy.messaging.callers import Caller, Callers, presented_key, read_body
 from proxy.messaging.forward import Forward, Forwarded
 from proxy.messaging.graph_errors import AWAY, UNKNOWN, GraphError, graph_error
-from proxy.messaging.hops import METHODS, onward, segments_of, sends_a_message
+from proxy.messaging.hops import METHODS, house_key_header, onward, segments_of, sends_a_message
 from proxy.messaging.idempotency import HEADER, Claim, Idempotency, Said, parse_key
 from proxy.messaging.outcomes import NotSent, Outcome, may_be_sent_again
 from proxy.messaging.rewrite import LinkFailed, Rewrite
@@ -80,16 +80,16 @@ class Gateway:
             method=request.method,
             path=request.scope["raw_path"].removeprefix(b"/waba"),
             query=request.scope["query_string"],
-            headers=onward(request.scope["headers"], key=self._key(request)),
+            headers=onward(request.scope["headers"], key=self._key(request, segments)),
         )
         if sends_a_message(request.method, segments):
             return await self._send(request, caller, call)
         return await self._pass(request, call)
 
-    def _key(self, request: Request) -> tuple[bytes, bytes]:
+    def _key(self, request: Request, segments: tuple[str, ...]) -> tuple[bytes, bytes]:
         """Give the one key header that the provider is to see: ours, or the very key that let the caller in."""
         if self.house_key is not None:
-            return b"d360-api-key", self.house_key.encode()
+            return house_key_header(self.house_key, segments)
         header, key = presented_key(request)
         return header.encode(), (f"Bearer {key}" if header == "authorization" else key).encode()
 

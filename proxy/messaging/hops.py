@@ -18,6 +18,8 @@ MESSAGES: Final = frozenset({"messages", "marketing_messages"})
 MAX_MESSAGE_SEGMENTS: Final = 3
 """`<version>/<phone id>/messages` at Meta, `messages` at 360dialog."""
 
+_VERSION: Final = re.compile(r"v[0-9]{1,3}\.[0-9]")
+_NODE: Final = re.compile(r"[0-9]+")
 _HOP: Final = frozenset(
     {
         b"connection",
@@ -73,6 +75,15 @@ def segments_of(raw_path: bytes) -> tuple[str, ...]:
 def sends_a_message(method: str, segments: tuple[str, ...]) -> bool:
     named = [segment for segment in segments if segment]
     return method == "POST" and len(named) <= MAX_MESSAGE_SEGMENTS and named[-1].lower() in MESSAGES
+
+
+def house_key_header(key: str, segments: tuple[str, ...]) -> tuple[bytes, bytes]:
+    """Write the house's key where the owner of the path reads it (facts, section 2).
+
+    Meta's paths begin with a version, or with an id that something follows; all others may be 360dialog's.
+    """
+    is_metas = _VERSION.fullmatch(segments[0]) or (len(segments) > 1 and _NODE.fullmatch(segments[0]))
+    return (b"authorization", f"Bearer {key}".encode()) if is_metas else (b"d360-api-key", key.encode())
 
 
 def _end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> Headers:

@@ -5,7 +5,7 @@ import pytest
 from proxy import errors
 from proxy.errors import MedialinkError, NotFound
 from proxy.messaging.graph_errors import graph_error
-from proxy.messaging.hops import back, onward, segments_of, sends_a_message
+from proxy.messaging.hops import back, house_key_header, onward, segments_of, sends_a_message
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,20 @@ from proxy.messaging.hops import back, onward, segments_of, sends_a_message
 )
 def test_a_message_is_known_by_its_path(method: str, path: bytes, *, sends: bool) -> None:
     assert sends_a_message(method, segments_of(path)) is sends
+
+
+@pytest.mark.parametrize(
+    ("path", "header"),
+    [
+        pytest.param(b"/waba/messages", (b"d360-api-key", b"k"), id="360dialog"),
+        pytest.param(b"/waba/123", (b"d360-api-key", b"k"), id="a medium at 360dialog, or at Meta"),
+        pytest.param(b"/waba/v1/configs/templates", (b"d360-api-key", b"k"), id="360dialog's templates"),
+        pytest.param(b"/waba/v25.0/123/messages", (b"authorization", b"Bearer k"), id="Meta with its version"),
+        pytest.param(b"/waba/123/messages", (b"authorization", b"Bearer k"), id="Meta without a version"),
+    ],
+)
+def test_the_houses_key_stands_where_the_owner_of_the_path_reads_it(path: bytes, header: tuple[bytes, bytes]) -> None:
+    assert house_key_header("k", segments_of(path)) == header
 
 
 def test_the_provider_sees_one_key_and_nothing_of_the_way_to_us() -> None:
