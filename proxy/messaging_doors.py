@@ -2,6 +2,7 @@
 
 import random
 import secrets
+import string
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -47,6 +48,9 @@ from proxy.settings import Settings, parse_gateway_keys
 if TYPE_CHECKING:
     from proxy.telemetry.traces import Traces
 
+ID_CHARS = string.ascii_letters + string.digits
+ID_LENGTH = 16
+"""95 bits."""
 PROVIDER_TRIES = 3
 PROVIDER_RETRY_TOTAL_S = 20.0
 
@@ -126,7 +130,7 @@ def build_messaging(
 ) -> Messaging:
     """Build the doors; `draft` gives files for what is imported, and commands, which import nothing, have none."""
     ledger = build_ledger(settings, traces)
-    prepare = Prepare(mint=mint, new_id=_new_id)
+    prepare = Prepare(mint=mint, new_id=new_id)
     proof = Proof() if settings.real_provider else None
     timeouts = Timeouts(answer_s=settings.provider_timeout_s)
     upstream = Upstream(settings.provider_url, timeouts=timeouts) if settings.waba_key is not None else None
@@ -198,7 +202,7 @@ def messaging_routes(settings: Settings, messaging: Messaging, mint: Mint, uploa
                 importing=messaging.importing,
                 forward=Forward(upstream=messaging.upstream, ledger=messaging.ledger, proof=messaging.proof),
                 idempotency=messaging.idempotency,
-                new_id=_new_id,
+                new_id=new_id,
             )
             yield Route("/waba/{path:path}", gateway)
     if settings.takes_webhooks:
@@ -245,5 +249,6 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _new_id() -> str:
-    return secrets.token_urlsafe(12)
+def new_id() -> str:
+    """Make an id that a shell takes as it is: one that began with a dash would be an option of `medialink message`."""
+    return "".join(secrets.choice(ID_CHARS) for _ in range(ID_LENGTH))

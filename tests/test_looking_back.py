@@ -23,6 +23,7 @@ from proxy.messaging.standings import Standing
 from proxy.messaging.statuses import State
 from proxy.messaging.sums import Count, Report, Span
 from proxy.messaging.tables import fetches
+from proxy.messaging_doors import new_id
 from proxy.settings import parse_secret
 from tests.conftest import Command
 from tests.messaging.ledgers import EPOCH, NUMBER, entry, status
@@ -32,6 +33,10 @@ SECRET = "a" * 43
 NOT_FOUND = f"Downloading media for +{NUMBER} from weblink failed with http code 404"
 LONG_KEY = f"offers/{'very-long/' * 60}end.jpg"
 Run = Callable[..., Result]
+
+
+def test_no_id_of_ours_is_taken_for_an_option() -> None:
+    assert all(new_id().isalnum() for _ in range(1000))
 
 
 @pytest.fixture
