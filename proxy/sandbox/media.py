@@ -13,6 +13,9 @@ from proxy.sandbox.refusals import Refusal, bad_parameter, bad_value, missing, t
 
 Json: TypeAlias = Mapping[str, object]
 
+_OPTIONAL = frozenset({"caption", "filename"})
+"""Null there is as good as nothing: heyoo 0.1.2 writes `"caption": null` in every medium that has none."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
@@ -54,11 +57,12 @@ def _medium_refusal(kind: Kind, content: Json) -> Refusal | None:
     if unexpected:
         return bad_parameter(f'Unexpected key "{unexpected[0]}" on param "{kind}".')
     for name in ("id", "link", "caption", "filename"):
-        if name in content and not isinstance(content[name], str):
+        is_left_out = name not in content or (name in _OPTIONAL and content[name] is None)
+        if not is_left_out and not isinstance(content[name], str):
             return bad_parameter(f"Param {kind}['{name}'] must be a string.")
     if not isinstance(content.get("voice", False), bool):
         return bad_parameter(f"Param {kind}['voice'] must be a boolean.")
-    if len(str(content.get("caption", ""))) > MAX_CAPTION_CHARS:
+    if len(str(content.get("caption") or "")) > MAX_CAPTION_CHARS:
         return too_long(f"{kind}['caption']", MAX_CAPTION_CHARS)
     return _reference_refusal(kind, content)
 

@@ -39,6 +39,7 @@ def test_ids_are_base64_with_the_number_inside_and_unique(sandbox: Sandbox) -> N
     "accepted",
     [
         pytest.param(body(image={"link": LINK, "caption": "é" * 1024}), id="longest caption"),
+        pytest.param(body(image={"link": LINK, "caption": None}), id="no caption, as heyoo writes it"),
         pytest.param(body(biz_opaque_callback_data="x" * 512), id="longest callback data"),
         pytest.param(body(recipient_type="individual", context={"message_id": "wamid.X"}), id="optional fields"),
         pytest.param(body(image={"link": LINK.replace("http:", "https:")}), id="https"),
@@ -78,6 +79,7 @@ def test_what_the_api_documents_is_accepted(sandbox: Sandbox, accepted: dict[str
         pytest.param(body(image={}), 131008, "'id' or 'link'", id="neither id nor link"),
         pytest.param(body(image={"link": ""}), 131008, "'id' or 'link'", id="empty link"),
         pytest.param(body(image={"link": LINK, "id": "1"}), 100, "not both", id="both id and link"),
+        pytest.param(body(image={"link": LINK, "caption": 7}), 100, "must be a string", id="caption is a number"),
         pytest.param(body(image={"link": None}), 100, "image['link'] must be a string", id="link is null"),
         pytest.param(body(image={"link": "ftp://h/a.jpg"}), 131009, "http or https", id="ftp"),
         pytest.param(body(image={"link": "/a.jpg"}), 131009, "http or https", id="relative link"),
