@@ -99,7 +99,7 @@ TEXTS: Final[Mapping[Cause, tuple[str, str]]] = MappingProxyType(
             ),
             (
                 "Wait and send it again, or send it by an uploaded media id. A CDN with a network of its own stands "
-                'out of this: see "WhatsApp throttles our network" in docs/runbook.md.'
+                'outside of this: see "WhatsApp throttles our network" in docs/runbook.md.'
             ),
         ),
         Cause.TYPE_REFUSED: (

@@ -9,6 +9,7 @@ from typing import Final
 
 from proxy.errors import MedialinkError
 from proxy.media.kinds import MediaWarning
+from proxy.messaging.causes import Cause
 from proxy.messaging.diagnoses import MEDIUM_FAILED, Diagnosis, diagnose
 from proxy.messaging.entries import Fetched, LedgerFetch, LedgerMedium, LedgerMessage
 from proxy.messaging.standings import ARRIVED, NEVER_TAKEN, OPEN, UNDONE, Standing, standing_of
@@ -25,6 +26,23 @@ _NOBODY: Final = (
 )
 
 
+_ELSEWHERE: Final = (
+    "The link names nothing of our store: open it yourself, and look at its host. If it was to name a key, write it as "
+    "`s3://...`, or as an alias under ALIAS_PREFIXES."
+)
+_OF_THE_HOST: Final = frozenset(
+    {
+        Cause.LINK_NOT_FOUND,
+        Cause.LINK_GONE,
+        Cause.LINK_FORBIDDEN,
+        Cause.LINK_THROTTLED,
+        Cause.LINK_REFUSED,
+        Cause.LINK_FAILED,
+        Cause.LINK_TIMED_OUT,
+        Cause.DNS_TIMED_OUT,
+    }
+)
+"""What is done about these is done where the medium lies."""
 _ARRIVED: Final = "Nothing: it has arrived."
 _UNSURE: Final = (
     "Do not send it again by itself: if it was taken, a webhook will say so. Ask the recipient before you do."
@@ -72,6 +90,10 @@ class Story:
         diagnosis = diagnose(message.error_code, message.error_details) if standing in UNDONE else None
         return cls(message=message, standing=standing, diagnosis=diagnosis, fetched=fetched, told_at=now)
 
+    @property
+    def _is_ours(self) -> bool:
+        return any(medium.rendition_id for medium in self.message.media)
+
     def paragraphs(self) -> Iterator[Paragraph]:
         yield Paragraph(title="What was sent", lines=tuple(self._sent()))
         yield Paragraph(title="What the provider said", lines=(self._provider(),))
@@ -117,8 +139,7 @@ class Story:
 
     def _compared(self) -> Iterator[str]:
         """Hold what WhatsApp says against what our origin served: the fault lies with one, or between them."""
-        ours = any(medium.rendition_id for medium in self.message.media)
-        if self.message.error_code != MEDIUM_FAILED or not ours:
+        if self.message.error_code != MEDIUM_FAILED or not self._is_ours:
             return
         bad = [fetch for fetch in self.fetched.fetches if fetch.status not in _OK and fetch.code]
         cut = [fetch for fetch in self.fetched.fetches if fetch.status in _OK and not fetch.whole]
@@ -129,11 +150,11 @@ class Story:
             yield f"Our origin was sending, and the reader hung up after {cut[-1].sent_bytes:,} bytes."
         elif self.fetched.fetches:
             yield "Our origin delivered it whole, so what failed lies between it and WhatsApp, or at WhatsApp."
-        else:
+        elif self.diagnosis is None or self.diagnosis.cause is not Cause.FETCHER_THROTTLED:
             yield "Our origin was not asked, so this answer is not ours: look at what stands before it."
 
     def _seen(self) -> Iterator[str]:
-        if not any(medium.rendition_id for medium in self.message.media):
+        if not self._is_ours:
             yield "Nothing: the medium lies elsewhere, so who fetched it is not known here."
             return
         fetches = self.fetched.fetches
@@ -151,7 +172,8 @@ class Story:
 
     def _advice(self) -> str:
         if self.diagnosis is not None:
-            return self.diagnosis.advice
+            is_elsewhere = self.diagnosis.cause in _OF_THE_HOST and not self._is_ours
+            return _ELSEWHERE if is_elsewhere else self.diagnosis.advice
         young = self.told_at - self.message.created_at <= PATIENCE
         return (_WHILE_YOUNG.get(self.standing) if young else None) or _ADVICE[self.standing]
 

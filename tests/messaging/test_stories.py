@@ -103,6 +103,20 @@ def test_of_a_foreign_link_and_of_what_is_no_matter_of_media_nothing_is_compared
     assert "the medium lies elsewhere" in told(FOREIGN)
 
 
+def test_who_asks_of_a_foreign_link_is_sent_to_its_host_and_not_to_ours() -> None:
+    story = told(FOREIGN)
+    assert "The link names nothing of our store" in story
+    assert "PUBLIC_URL" not in story
+    heavy = told(replace(FOREIGN, error_details="File size too big"))
+    assert "The link names nothing of our store" not in heavy, "what is wrong with a file is wrong wherever it lies"
+
+
+def test_where_whatsapp_throttled_itself_nobody_is_sent_to_look_before_the_origin() -> None:
+    story = told(failed("http code 429, status message Request ratelimit by fwdproxy"))
+    assert "WhatsApp's own fetcher (fwdproxy) held itself back" in story
+    assert "look at what stands before it" not in story
+
+
 def test_nobody_asked_is_explained() -> None:
     story = told(failed())
     assert "Nobody asked our origin for it. Either WhatsApp had it from an earlier message" in story
