@@ -30,7 +30,7 @@ from proxy.messaging.give import Give
 from proxy.messaging.idempotency import SWEEP_EVERY_S, Idempotency
 from proxy.messaging.importing import Importing
 from proxy.messaging.judge import Judge
-from proxy.messaging.ledger import Ledger
+from proxy.messaging.ledger import SETTLE_EVERY_S, Ledger
 from proxy.messaging.owner import Owner
 from proxy.messaging.prepare import Prepare
 from proxy.messaging.proof import Proof
@@ -178,6 +178,7 @@ def _chores(settings: Settings, ledger: Ledger, relay: Relay | None, idempotency
     retention = Retention(database=ledger.database, days=settings.ledger_retention_days, now=_now)
     yield Chore(name="retention", do=retention.sweep, every_s=RETENTION_EVERY_S)
     yield Chore(name="idempotency", do=idempotency.sweep, every_s=SWEEP_EVERY_S)
+    yield Chore(name="unsettled", do=ledger.settle_rest, every_s=SETTLE_EVERY_S, at_last=True)
     yield Chore(name="outbox", do=Watch(outbox=ledger.outbox).round, every_s=LOOK_EVERY_S)
     if relay is not None:
         yield Chore(name="relay", do=relay.round, every_s=RELAY_EVERY_S, wake=relay.wake)

@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -176,8 +177,9 @@ def test_a_ledger_that_is_away_loses_no_fetch(url: str) -> None:
         log = FetchLog(ledger.database, Named)  # type: ignore[arg-type]  # as above
         for number in range(3):
             log.note(fetch(status=200 + number))
-        with pytest.raises(LedgerAway):
-            await log.write_down()
+        for _ in range(2 * fetch_log.MAX_PER_LINK):
+            with pytest.raises(LedgerAway):
+                await log.write_down()
         await ledger.open()
         await log.write_down()
         await log.write_down()
@@ -187,6 +189,25 @@ def test_a_ledger_that_is_away_loses_no_fetch(url: str) -> None:
             await ledger.close()
 
     assert [row["status"] for row in asyncio.run(run())] == [200, 201, 202]
+
+
+def test_a_round_that_is_ended_loses_no_fetch(tmp_path: Path) -> None:
+    async def run() -> list[dict[str, Any]]:
+        ledger = make_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+        await ledger.open()
+        log = FetchLog(ledger.database, Named)  # type: ignore[arg-type]  # as above
+        log.note(fetch())
+        round_ = asyncio.create_task(log.write_down())
+        await asyncio.sleep(0)
+        round_.cancel()
+        await asyncio.gather(round_, return_exceptions=True)
+        await log.write_down()
+        try:
+            return await rows_of(ledger)
+        finally:
+            await ledger.close()
+
+    assert len(asyncio.run(run())) >= 1
 
 
 def test_who_asks_a_thousand_times_fills_no_ledger_and_names_no_agent_that_hurts(url: str) -> None:

@@ -1,7 +1,7 @@
 """Who fetched a link, and what came of it, written down: when a picture does not arrive, this is the first question."""
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -9,10 +9,9 @@ from typing import Final
 
 from sqlalchemy import Connection, insert
 
-from proxy import telemetry
 from proxy.delivery.fetches import PREFIX, Fetch
 from proxy.delivery.links import Link
-from proxy.errors import LedgerAway, NotFound
+from proxy.errors import NotFound
 from proxy.messaging.database import Database
 from proxy.messaging.entries import LedgerFetch
 from proxy.messaging.foreign import text
@@ -21,7 +20,8 @@ from proxy.telemetry import metrics
 
 EVERY_S: Final = 1.0
 MAX_WAITING: Final = 10_000
-MAX_AT_ONCE: Final = 1000
+MAX_AT_ONCE: Final = 200
+"""Links are opened on the loop, some 15 us each, and hits wait."""
 MAX_PER_LINK: Final = 60
 """Of one link in one hour, by each process: who asks a thousand times fills no ledger."""
 MAX_LINKS: Final = 10_000
@@ -38,6 +38,7 @@ class FetchLog:
         self._database = database
         self._open_link = open_link
         self._waiting = deque[Fetch]()
+        self._rows: list[dict[str, object]] = []
         self._seen: OrderedDict[tuple[str, int], int] = OrderedDict()
 
     def note(self, fetch: Fetch) -> None:
@@ -50,21 +51,15 @@ class FetchLog:
         """Write all that has come.
 
         Raises:
-            LedgerAway: what was not written waits for another round.
+            LedgerAway, DiskFull: what was not written waits for another round.
         """
-        while self._waiting:
-            taken = [self._waiting.popleft() for _ in range(min(MAX_AT_ONCE, len(self._waiting)))]
-            try:
-                await self._database.write(partial(self._write, taken), idempotent=False)
-            except LedgerAway:
-                self._waiting.extendleft(reversed(taken[: MAX_WAITING - len(self._waiting)]))
-                raise
-
-    def _write(self, taken: Sequence[Fetch], connection: Connection) -> None:
-        rows = [asdict(fetch) for fetch in self._known(taken)]
-        if rows:
-            connection.execute(insert(fetches), rows)
-            telemetry.log.debug("fetches.written_down", rows=len(rows))
+        while self._rows or self._waiting:
+            if not self._rows:
+                taken = [self._waiting.popleft() for _ in range(min(MAX_AT_ONCE, len(self._waiting)))]
+                self._rows = [asdict(fetch) for fetch in self._known(taken)]
+            if self._rows:
+                await self._database.write(partial(_insert, self._rows), idempotent=False)
+                self._rows = []
 
     def _known(self, taken: Sequence[Fetch]) -> Iterator[LedgerFetch]:
         """Leave out forged links, which name nothing, and what is too much of one."""
@@ -104,3 +99,7 @@ class FetchLog:
         if len(self._seen) > MAX_LINKS:
             self._seen.popitem(last=False)
         return count >= MAX_PER_LINK
+
+
+def _insert(rows: Sequence[Mapping[str, object]], connection: Connection) -> None:
+    connection.execute(insert(fetches), rows)

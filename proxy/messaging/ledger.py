@@ -9,6 +9,7 @@ from typing import Any, assert_never
 from sqlalchemy import Connection, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
+from proxy import telemetry
 from proxy.errors import Malformed, NotFound
 from proxy.messaging.database import Database
 from proxy.messaging.entries import Entry, Fate, Kept, LedgerMessage, LedgerStatus
@@ -25,6 +26,7 @@ __all__ = ["Beside", "Entry", "Fate", "Ledger", "LedgerMessage", "LedgerStatus"]
 
 MAX_RECENT = 1000
 MAX_STATUSES_TOGETHER = 500
+SETTLE_EVERY_S = 5.0
 
 Beside = Callable[[Connection], None]
 """What else is written in one transaction with statuses."""
@@ -40,6 +42,7 @@ class Ledger:
         self._pseudonyms = Pseudonyms(keys)
         self._now = now
         self._histories = Histories(pseudonyms=self._pseudonyms, now=now)
+        self._unsettled: set[str] = set()
         self._take = Together(self._keep_all, max_items=MAX_STATUSES_TOGETHER)
         self.outbox = Outbox(self.database, keys=keys, now=now)
         self.unread = Unread(keys=keys, now=now)
@@ -82,6 +85,21 @@ class Ledger:
         """
         items: list[Status | Beside] = [*statuses, *beside]
         return (await self._take(items))[: len(statuses)] if items else []
+
+    async def settle_rest(self) -> None:
+        """Settle what could not be settled when it came.
+
+        Raises:
+            LedgerAway: it is left for another round.
+        """
+        if self._unsettled:
+            await self._settle_now()
+
+    async def _settle_now(self) -> Mapping[str, str]:
+        names = set(self._unsettled)
+        ids = await self.database.write(partial(self._histories.settle, names), idempotent=True)
+        self._unsettled -= names
+        return ids
 
     async def message(self, message_id: str) -> LedgerMessage | None:
         """Find a message by its id, or by the provider's."""
@@ -155,15 +173,21 @@ class Ledger:
         ordered = dict(sorted(statuses.items(), key=lambda each: _place(each[1])))
         new = await self.database.write(partial(self._keep, [*ordered.values()], beside), idempotent=True)
         told = dict(zip(ordered, new, strict=True))
-        ids: Mapping[str, str] = {}
-        if statuses:
-            named = {status.message_id for status in statuses.values()}
-            ids = await self.database.write(partial(self._histories.settle, named), idempotent=True)
+        ids = await self._settle_soon({status.message_id for status in statuses.values()})
         nothing = Kept(new=False, message_id=None)
         return [
             Kept(new=told[place], message_id=ids.get(statuses[place].message_id)) if place in statuses else nothing
             for place in range(len(items))
         ]
+
+    async def _settle_soon(self, names: set[str]) -> Mapping[str, str]:
+        """Settle what is written down by now: a failure must not have it written once more, and is made good later."""
+        self._unsettled |= names
+        try:
+            return await self._settle_now() if self._unsettled else {}
+        except Exception as error:  # noqa: BLE001 - whatever it is, the history is committed
+            telemetry.log.warning("ledger.unsettled", messages=len(self._unsettled), error=type(error).__name__)
+            return {}
 
     def _keep(self, ordered: Sequence[Status], beside: Sequence[Beside], connection: Connection) -> list[bool]:
         for write in beside:

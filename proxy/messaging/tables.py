@@ -50,6 +50,9 @@ class Utc(TypeDecorator[datetime]):
 
 metadata = MetaData()
 
+_NUMBER = BigInteger().with_variant(Integer, "sqlite")
+"""A hundred a second use up 31 bits in eight months; SQLite's own row ids have 63, and are called INTEGER."""
+
 messages = Table(
     "messages",
     metadata,
@@ -84,7 +87,7 @@ media = Table(
 statuses = Table(
     "statuses",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", _NUMBER, primary_key=True),
     Column("provider_message_id", Text, nullable=False),
     Column("status", Text, nullable=False),
     Column("recipient_hash", Text, nullable=False),
@@ -102,7 +105,7 @@ statuses = Table(
 fetches = Table(
     "fetches",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", _NUMBER, primary_key=True),
     Column("rendition_id", Text, nullable=False),
     Column("at", Utc, nullable=False),
     Column("status", Integer, nullable=False),
@@ -119,15 +122,12 @@ fetches = Table(
 unread = Table(
     "unread",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", _NUMBER, primary_key=True),
     Column("sealed", LargeBinary, nullable=False),
     Column("recorded_at", Utc, nullable=False),
     Index("unread_recorded_at", "recorded_at"),
 )
 """Webhooks of which something was not understood, whole and encrypted, for whoever teaches us."""
-
-_NUMBER = BigInteger().with_variant(Integer, "sqlite")
-"""A hundred a second use up 31 bits in eight months; SQLite's own row ids have 63, and are called INTEGER."""
 
 outbox = Table(
     "outbox",

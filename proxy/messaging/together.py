@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from proxy.errors import MedialinkError
+from proxy.errors import LedgerAway, MedialinkError
+from proxy.messaging.database import CALL_TIMEOUT_S, MAX_WAITING
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -21,25 +22,48 @@ class _Asked(Generic[T, R]):
 class Together(Generic[T, R]):
     """`do` takes items and gives an answer for each. Who comes while it works is done with the others afterwards.
 
-    At most `max_items` go together, but for what one brings alone.
+    At most `max_items` go together, but for what one brings alone. What fails as nobody foresaw is done again, one by
+    one: `do` must have left nothing behind then. Nobody waits longer than `wait_s`, nor behind `max_waiting` others.
     """
 
-    def __init__(self, do: Callable[[Sequence[T]], Awaitable[list[R]]], *, max_items: int) -> None:
+    def __init__(
+        self,
+        do: Callable[[Sequence[T]], Awaitable[list[R]]],
+        *,
+        max_items: int,
+        max_waiting: int = MAX_WAITING,
+        wait_s: float = CALL_TIMEOUT_S,
+    ) -> None:
         self._do = do
         self._max_items = max_items
+        self._max_waiting = max_waiting
+        self._wait_s = wait_s
         self._waiting: deque[_Asked[T, R]] = deque()
         self._working: asyncio.Task[None] | None = None
 
     async def __call__(self, items: Sequence[T]) -> list[R]:
+        """Have items done.
+
+        Raises:
+            LedgerAway: too many wait, or it takes too long; it may be done yet.
+        """
+        if len(self._waiting) >= self._max_waiting:
+            raise LedgerAway
         asked: _Asked[T, R] = _Asked(items)
         self._waiting.append(asked)
         if self._working is None or self._working.done():
             self._working = asyncio.create_task(self._work())
-        return await asked.answer
+        try:
+            async with asyncio.timeout(self._wait_s):
+                return await asked.answer
+        except TimeoutError as error:
+            raise LedgerAway from error
 
     async def _work(self) -> None:
         while self._waiting:
             taken = [self._waiting.popleft()]
+            if taken[0].answer.done():  # nobody waits for it any more, and who sent it sends it again
+                continue
             count = len(taken[0].items)
             while self._waiting and count + len(self._waiting[0].items) <= self._max_items:
                 taken.append(self._waiting.popleft())

@@ -21,6 +21,7 @@ import proxy
 from proxy.errors import LedgerAway, Malformed, NotFound, SettingsInvalid
 from proxy.media.kinds import Kind
 from proxy.messaging.entries import LedgerMedium
+from proxy.messaging.histories import Histories
 from proxy.messaging.ledger import Fate, Ledger, LedgerMessage
 from proxy.messaging.ledger_urls import parse_ledger_url
 from proxy.messaging.outcomes import Accepted, NotSent, Outcome, Refused, Uncertain
@@ -415,6 +416,31 @@ def test_statuses_of_one_second_are_told_in_the_order_of_their_meaning(url: str)
 
     history = using(url, work).history
     assert [passed.status for passed in history] == [State.SENT, State.DELIVERED, State.READ]
+
+
+@pytest.mark.parametrize("error", [LedgerAway(), ValueError("unforeseen")], ids=["away", "unforeseen"])
+def test_what_is_written_down_and_not_settled_is_settled_later_and_written_once(
+    url: str, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+
+    def fail(*_: object) -> None:
+        raise error
+
+    async def work(ledger: Ledger) -> LedgerMessage:
+        await ledger.begin(entry())
+        await ledger.finish("m1", Accepted(message_id="wamid.1"))
+        with monkeypatch.context() as broken:
+            broken.setattr(Histories, "settle", fail)
+            taken = [ledger.take([status(state)], [lambda _: written.append(1)]) for state in (State.SENT, State.READ)]
+            kept = await asyncio.gather(*taken)
+        assert [[each.new for each in one] for one in kept] == [[True], [True]]
+        assert (await known(ledger)).status is None
+        await ledger.settle_rest()
+        return await known(ledger)
+
+    assert using(url, work).status is State.READ
+    assert len(written) == 2
 
 
 def test_the_migrations_make_exactly_the_tables(url: str) -> None:

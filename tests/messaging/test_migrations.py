@@ -11,8 +11,10 @@ from sqlalchemy import Connection, Engine
 
 from proxy.media.kinds import Kind
 from proxy.messaging.entries import LedgerMedium, LedgerMessage
+from proxy.messaging.ledger import Ledger
 from proxy.messaging.ledger_urls import parse_ledger_url
 from tests.messaging.ledgers import known, using
+from tests.messaging.postgres_server import PostgresServer
 
 OLD_MESSAGE = {
     "id": "m1",
@@ -75,3 +77,16 @@ def test_each_step_back_undoes_its_step(engine: Engine) -> None:
         with engine.begin() as connection:
             migrate(command.downgrade, "base", connection)
         assert tables() == {"alembic_version"}
+
+
+@pytest.mark.parametrize("table", ["statuses", "fetches", "unread"])
+def test_ids_of_postgresql_outlast_31_bits(postgres: PostgresServer, table: str) -> None:
+    url = postgres.url(postgres.new_database())
+    using(url, Ledger.check)
+    engine = sqlalchemy.create_engine(parse_ledger_url(url).parsed)
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text(f"SELECT setval('{table}_id_seq', 2147483647)"))
+        number = connection.scalar(sqlalchemy.text(f"SELECT nextval('{table}_id_seq')"))
+        kinds = {column["name"]: str(column["type"]) for column in sqlalchemy.inspect(connection).get_columns(table)}
+    engine.dispose()
+    assert (number, kinds["id"]) == (2_147_483_648, "BIGINT")

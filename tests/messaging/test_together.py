@@ -82,3 +82,21 @@ def test_who_stops_waiting_stops_nobody() -> None:
         return await stays
 
     assert asyncio.run(run()) == [4]
+
+
+def test_nobody_waits_behind_too_many_or_for_too_long() -> None:
+    async def run() -> list[type[BaseException] | None]:
+        work = Work()
+        together = Together(work, max_items=1, max_waiting=2, wait_s=0.05)
+        first = asyncio.create_task(together([0]))
+        await work.begun.wait()
+        others = [asyncio.create_task(together([number])) for number in (1, 2, 3)]
+        answers = await asyncio.gather(first, *others, return_exceptions=True)
+        work.may.set()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert await together([4]) == [8]
+        assert work.goes == [[0], [4]], "nobody waits for the others any more"
+        return [type(answer) if isinstance(answer, BaseException) else None for answer in answers]
+
+    assert asyncio.run(run()) == [LedgerAway] * 4
