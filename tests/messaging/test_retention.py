@@ -51,5 +51,5 @@ def test_what_is_older_goes_whole_and_what_is_younger_stays(
     using(url, work)
     left = rows(url)
     aged = {"messages", "media", "statuses", "fetches", "unread"}
-    assert left.keys() == aged | {"outbox", "lanes"}, "what is to be passed on has an end of its own"
+    assert left.keys() == aged | {"outbox", "lanes", "idempotency"}, "these have an end of their own"
     assert all((left[table] == 0) is (later > timedelta(days=30)) for table in aged), left
