@@ -1,11 +1,12 @@
 """Messaging's part of the map: its doors and its routes. A service that only delivers never imports this."""
 
+import asyncio
 import random
 import secrets
 import string
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -95,15 +96,21 @@ class Recording:
 
     log: FetchLog
     own: Ledger | None
+    opened: asyncio.Event = field(default_factory=asyncio.Event)
 
     @asynccontextmanager
     async def at_work(self) -> AsyncIterator[None]:
-        if self.own is not None:
-            await self.own.open()
-        async with at_work([Chore(name="fetches", do=self.log.write_down, every_s=FETCHES_EVERY_S, at_last=True)]):
+        async with at_work([Chore(name="fetches", do=self._round, every_s=FETCHES_EVERY_S, at_last=True)]):
             yield
         if self.own is not None:
             await self.own.close()
+
+    async def _round(self) -> None:
+        """Write down what waits; a ledger that is away must not keep delivery from starting."""
+        if self.own is not None and not self.opened.is_set():
+            await self.own.open()
+            self.opened.set()
+        await self.log.write_down()
 
 
 def build_recording(settings: Settings, links: Links, ledger: Ledger | None) -> Recording:
