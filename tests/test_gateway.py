@@ -493,6 +493,16 @@ def test_the_house_shows_its_key_to_the_provider_and_never_the_callers(build: Bu
         assert "authorization" not in asked.headers
 
 
+@pytest.mark.parametrize("foreign_links", ["pass", "refuse"])
+@pytest.mark.parametrize("odd", [r"\ud800", r"\u0000"])
+def test_what_no_ledger_can_hold_is_refused_in_the_providers_shape(build: Build, odd: str, foreign_links: str) -> None:
+    house = build(waba_key="house", foreign_links=foreign_links)
+    link = f'{{"to":"{NUMBER}","type":"image","image":{{"link":"https://e.example/{odd}"}}}}'
+    refused(post(house, link.encode()), 400, 100, "image.link: must hold no NUL")
+    name = f'{{"to":"{NUMBER}","x{odd}":{{"type":"image","image":{{"link":"ftp://e.example/a"}}}}}}'
+    refused(post(house, name.encode()), 400, 100, "x?.image: link: names no object")
+
+
 def test_a_callers_own_key_goes_along_and_no_other_beside_it(build: Build, elsewhere: Elsewhere) -> None:
     house = build(provider_url=elsewhere.url, waba_key="caller")
     house.web.get("/waba/templates", headers=[("D360-API-KEY", TOKEN), ("D360-API-KEY", "other")])

@@ -66,7 +66,7 @@ class Relink:
         that a caller gets at no more by it than the hosts of IMPORT_HOSTS show to this machine.
         """
         in_web = link.lower().startswith(("http://", "https://"))
-        if slot.sure and not in_web:
+        if slot.is_medium and not in_web:
             raise Malformed(
                 field="link", problem="names no object of our store, and WhatsApp fetches http and https only"
             )

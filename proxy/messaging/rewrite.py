@@ -50,12 +50,12 @@ class Rewrite:
             LinkFailed: of the first link that cannot be delivered.
         """
         places = [(slot, text) for slot in letter.slots for text in slot.links]
-        wanted = {(slot.kind, text.value, slot.sure): slot for slot, text in places}
+        wanted = {(slot.kind, text.value, slot.is_medium): slot for slot, text in places}
         outcomes = await asyncio.gather(
             *(self.relink(slot, link, caller) for (_, link, _), slot in wanted.items()), return_exceptions=True
         )
         relinked = dict(zip(wanted, outcomes, strict=True))
-        found = [(slot, text, _good(slot, relinked[slot.kind, text.value, slot.sure])) for slot, text in places]
+        found = [(slot, text, _good(slot, relinked[slot.kind, text.value, slot.is_medium])) for slot, text in places]
         edits = [written_anew(text, new.minted.url) for _, text, new in found if new and new.minted.url != text.value]
         if letter.slots and not letter.has_callback_data:
             edits.append(_callback_data(letter, own_id))

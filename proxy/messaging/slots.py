@@ -12,7 +12,7 @@ from typing import Final
 
 from proxy.errors import Malformed
 from proxy.media.kinds import Kind
-from proxy.messaging.foreign import identifier
+from proxy.messaging import foreign
 from proxy.messaging.json_texts import Array, Object, Plain, Text, Value, read_object
 from proxy.messaging.messages import make_media, parse_number
 
@@ -23,20 +23,22 @@ DEFAULT_TYPE: Final = "text"
 
 _KINDS: Final = frozenset(Kind)
 _STAND_IN: Final = "https://link.invalid"
+_UNWRITABLE: Final = re.compile("[\\x00\\ud800-\\udfff]")
+"""JSON can say it, and neither UTF-8 nor PostgreSQL can keep it. Two halves of a pair were read as one character."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
     """A place for a medium; `where` names it as in `template.components[0].parameters[0].image`.
 
-    `links` has more than one entry where the name stands twice. `sure`: it is a medium, and not an object that has a
+    `links` has more than one entry where the name stands twice. `is_medium`: it is one, and not an object that has a
     link under such a name.
     """
 
     where: str
     kind: Kind
     links: tuple[Text, ...]
-    sure: bool
+    is_medium: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +64,7 @@ def read_letter(body: bytes) -> Letter:
     """Read a message's body.
 
     Raises:
-        Malformed: it is no JSON object, or a medium in it breaks a rule of WhatsApp's.
+        Malformed: it is no JSON object, a medium in it breaks a rule of WhatsApp's, or a link cannot be written down.
     """
     root = read_object(body)
     slots = tuple(_slots(root, ""))
@@ -80,13 +82,21 @@ def _slots(value: Value, where: str) -> Iterator[Slot]:
         for name, inner in value.members:
             place = f"{where}.{name}" if where else name
             if name in _KINDS and isinstance(inner, Object):
-                sure = name in types
-                if sure:
-                    _check(inner, Kind(name), place)
-                links = tuple(text for text in inner.texts("link") if text.value)
-                if sure or links:
-                    yield Slot(where=place, kind=Kind(name), links=links, sure=sure)
+                is_medium, shown = name in types, foreign.text(place) or name
+                if is_medium:
+                    _check(inner, Kind(name), shown)
+                links = tuple(_links(inner, shown))
+                if is_medium or links:
+                    yield Slot(where=shown, kind=Kind(name), links=links, is_medium=is_medium)
             yield from _slots(inner, place)
+
+
+def _links(medium: Object, where: str) -> Iterator[Text]:
+    for link in medium.texts("link"):
+        if _UNWRITABLE.search(link.value):
+            raise Malformed(field=f"{where}.link", problem="must hold no NUL and no half of a surrogate pair")
+        if link.value:
+            yield link
 
 
 def _check(medium: Object, kind: Kind, where: str) -> None:
@@ -116,7 +126,7 @@ def _type(root: Object) -> str:
     """Read what kind of message goes to somebody; Meta takes one without a type for a text (facts, section 2)."""
     if not root.all("to"):
         return ""
-    return next((text for each in root.texts("type") if (text := identifier(each.value))), DEFAULT_TYPE)
+    return next((text for each in root.texts("type") if (text := foreign.identifier(each.value))), DEFAULT_TYPE)
 
 
 def _recipient(root: Object) -> str:

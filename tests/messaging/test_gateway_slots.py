@@ -113,8 +113,8 @@ def test_what_the_provider_would_refuse_is_refused_with_its_place(medium: dict[s
     [{"link": U, "id": None}, {"link": U, "id": ""}, {"id": 17, "link": None}, {"link": U, "caption": ""}],
 )
 def test_what_libraries_write_for_nothing_is_nothing(medium: dict[str, Any]) -> None:
-    assert letter(type="image", image=medium).slots[0].sure
-    assert letter(type="sticker", sticker=medium).slots[0].sure
+    assert letter(type="image", image=medium).slots[0].is_medium
+    assert letter(type="sticker", sticker=medium).slots[0].is_medium
 
 
 def test_a_link_that_stands_twice_is_found_twice() -> None:
