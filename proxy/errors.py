@@ -160,7 +160,7 @@ class StillSending(MedialinkError):
     code: ClassVar[str] = "still_sending"
     sentence: ClassVar[str] = (
         "The first request with this Idempotency-Key has no answer yet, or its answer was lost, and it is not posted "
-        "twice. Look up what became of {message_id}, or ask again later."
+        "twice. Ask again later; once the ledger has {message_id}, it tells what became of it."
     )
     retry_after_s: ClassVar[int | None] = 5
 

@@ -28,7 +28,7 @@ from proxy.messaging.fetch_log import EVERY_S as FETCHES_EVERY_S
 from proxy.messaging.fetch_log import FetchLog
 from proxy.messaging.forward import Forward
 from proxy.messaging.give import Give
-from proxy.messaging.idempotency import SWEEP_EVERY_S, Idempotency
+from proxy.messaging.idempotency import BEGIN_MARGIN_S, SWEEP_EVERY_S, Idempotency
 from proxy.messaging.importing import Importing
 from proxy.messaging.judge import Judge
 from proxy.messaging.ledger import SETTLE_EVERY_S, Ledger
@@ -144,7 +144,13 @@ def build_messaging(
     provider = _build_provider(settings, timeouts, traces)
     relay = _build_relay(settings, ledger)
     ledger_keys = settings.ledger_secrets()
-    idempotency = Idempotency(database=ledger.database, seal=Seal(ledger_keys), secrets=ledger_keys, now=_now)
+    idempotency = Idempotency(
+        database=ledger.database,
+        seal=Seal(ledger_keys),
+        secrets=ledger_keys,
+        now=_now,
+        begin_s=settings.gateway_wait_s + BEGIN_MARGIN_S,
+    )
     return Messaging(
         ledger=ledger,
         prepare=prepare,

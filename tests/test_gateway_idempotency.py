@@ -4,13 +4,17 @@ import hashlib
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
 
+from proxy import messaging_doors
 from proxy.errors import LedgerAway
-from proxy.messaging.idempotency import Idempotency
+from proxy.messaging.idempotency import BEGIN_MARGIN_S, Idempotency
+from proxy.messaging.ledger import Ledger
+from proxy.messaging.upstream import Upstream
 from tests.conftest import NUMBER
 from tests.messaging.conftest import file, postgres, postgres_binaries, url
 
@@ -137,3 +141,41 @@ def test_a_first_request_without_an_answer_is_not_posted_again(house: "House", m
     answer = post(house)
     refused(answer, 409, 131016, first.headers["x-medialink-id"])
     assert (answer.headers["retry-after"], posted(house)) == ("5", 1)
+
+
+def test_an_error_that_nobody_foresaw_is_told_in_the_providers_shape_and_keeps_no_key_before_the_post(
+    house: "House", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise RuntimeError
+
+    with monkeypatch.context() as for_now:
+        for_now.setattr(Ledger, "begin", broken)
+        refused(post(house), 500, 131000, "on our side")
+    with monkeypatch.context() as for_now:
+        for_now.setattr(Upstream, "post", broken)
+        refused(post(house), 500, 131000, "on our side")
+    refused(post(house), 409, 131016, "Ask again later")
+    assert posted(house) == 0
+
+
+def test_a_ledger_that_is_away_before_the_post_keeps_no_key_for_a_day(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = [timedelta()]
+    monkeypatch.setattr(messaging_doors, "_now", lambda: datetime.now(UTC) + ahead[0])
+    house = build(waba_key="house", gateway_wait_s=30)
+
+    async def away(*_: object) -> None:
+        raise LedgerAway
+
+    with monkeypatch.context() as for_now:
+        for_now.setattr(Ledger, "begin", away)
+        for_now.setattr(Idempotency, "release", away)
+        refused(post(house), 503, 131016, "ledger")
+    ahead[0] = timedelta(seconds=30)
+    refused(post(house), 409, 131016, "Ask again later")
+    ahead[0] += timedelta(seconds=BEGIN_MARGIN_S)
+    assert (post(house).status_code, posted(house)) == (200, 1)
+    assert post(house).headers["idempotent-replayed"] == "true"
+    assert posted(house) == 1

@@ -1,11 +1,12 @@
 """A message that somebody else wrote, posted once and written down."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from proxy import telemetry
 from proxy.errors import Unavailable
 from proxy.messaging.entries import Entry
-from proxy.messaging.ledger import Ledger
+from proxy.messaging.ledger import Beside, Ledger
 from proxy.messaging.outcomes import Outcome
 from proxy.messaging.proof import Proof
 from proxy.messaging.rewrite import Rewritten
@@ -34,16 +35,20 @@ class Forward:
     ledger: Ledger
     proof: Proof | None
 
-    async def __call__(self, rewritten: Rewritten, call: Call) -> Forwarded:
-        """Post a message once. What goes to nobody (a mark as read) stands in no ledger.
+    async def begin(self, rewritten: Rewritten, beside: Sequence[Beside] = ()) -> None:
+        """Do all that comes before the post. What goes to nobody (a mark as read) stands in no ledger.
 
         Raises:
-            PublicUrlBroken, LedgerAway, DiskFull: it was not sent.
+            PublicUrlBroken, LedgerAway, DiskFull: it is not to be sent.
+            Whatever error of ours `beside` raises, which is asked in the ledger's transaction.
         """
         if self.proof is not None and rewritten.minted is not None:
             await self.proof.require(rewritten.minted)
         if rewritten.letter.type:
-            await self.ledger.begin(_entry(rewritten))
+            await self.ledger.begin(_entry(rewritten), beside)
+
+    async def post(self, rewritten: Rewritten, call: Call) -> Forwarded:
+        """Post a message once; it was begun."""
         headers = [(name, value) for name, value in call.headers if name not in _OURS]
         headers.append((b"accept-encoding", b"identity"))
         posted = Call(method=call.method, path=call.path, query=call.query, headers=headers)

@@ -1,10 +1,11 @@
 """The provider's own API, with links that work: what callers of 360dialog or Meta call instead, by another base URL."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Final, NamedTuple
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -26,8 +27,9 @@ from proxy.messaging.forward import Forward, Forwarded
 from proxy.messaging.graph_errors import AWAY, UNKNOWN, GraphError, graph_error
 from proxy.messaging.hops import METHODS, house_key_header, onward, segments_of, sends_a_message
 from proxy.messaging.idempotency import HEADER, Claim, Idempotency, Said, parse_key
+from proxy.messaging.ledger import Beside
 from proxy.messaging.outcomes import NotSent, Outcome, may_be_sent_again
-from proxy.messaging.rewrite import LinkFailed, Rewrite
+from proxy.messaging.rewrite import LinkFailed, Rewrite, Rewritten
 from proxy.messaging.slots import read_letter
 from proxy.messaging.upstream import Call, Passing, Upstream
 from proxy.telemetry import metrics
@@ -38,6 +40,17 @@ MAX_PASSED_BYTES: Final = 101 * 1024 * 1024
 """WhatsApp's largest medium is 100 MB, and a form is around it."""
 GONE_STATUS: Final = 499
 """nginx's, for the log: who has hung up hears nothing."""
+
+
+class HungUp(Exception):
+    """The caller is gone, and nothing was posted."""
+
+
+class Posted(NamedTuple):
+    """`is_final`: who asks again gets this answer, for the message may have been taken."""
+
+    response: Response
+    is_final: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +76,11 @@ class Gateway:
             answer = _refused(graph_error(error), error.code, {"Allow": error.allowed})
         except MedialinkError as error:
             answer = _refused(graph_error(error), error.code)
+        except HungUp:
+            answer = Response(status_code=GONE_STATUS)
+        except Exception as error:  # noqa: BLE001 - a defect of ours, told in the shape that the caller can read
+            telemetry.log.error("request.broke", exc_info=error)
+            answer = _refused(graph_error(MedialinkError()), MedialinkError.code)
         if isinstance(answer, Response):
             await answer(scope, receive, send)
             return
@@ -97,25 +115,26 @@ class Gateway:
         body = await read_body(request, MAX_MESSAGE_BYTES)
         own_id = self.new_id()
         if HEADER not in request.headers:
-            response, _ = await self._post(request, caller, call, body, own_id)
-            return response
+            rewritten = await self._begin(request, caller, body, own_id)
+            return (await self._post(rewritten, call)).response
         _, caller_key = presented_key(request)
         asked = b"\0".join((call.path, call.query, body))
         claimed = await self.idempotency.claim(caller_key, parse_key(request.headers[HEADER]), asked, own_id)
         if isinstance(claimed, Said):
             return _replayed(claimed)
         try:
-            response, final = await self._post(request, caller, call, body, own_id)
-        except (LinkFailed, MedialinkError):
-            await self.idempotency.release(claimed)
+            rewritten = await self._begin(request, caller, body, own_id, [partial(self.idempotency.hold, claimed)])
+        except Exception:
+            await _tried(self.idempotency.release(claimed))
             raise
-        await self._remember(claimed, response, final=final)
-        return response
+        posted = await self._post(rewritten, call)
+        await self._remember(claimed, posted)
+        return posted.response
 
-    async def _post(
-        self, request: Request, caller: Caller, call: Call, body: bytes, own_id: str
-    ) -> tuple[Response, bool]:
-        """Post a message, and say whether its answer is the last word. Every error of ours comes before the post."""
+    async def _begin(
+        self, request: Request, caller: Caller, body: bytes, own_id: str, beside: Sequence[Beside] = ()
+    ) -> Rewritten:
+        """Do all that comes before the post: whatever goes wrong here, nothing was posted."""
         letter = read_letter(body)
         try:
             async with asyncio.timeout(self.wait_s):
@@ -124,23 +143,34 @@ class Gateway:
             raise Busy from None
         if await request.is_disconnected():
             telemetry.log.info("gateway.hung_up", id=rewritten.id)
-            return Response(status_code=GONE_STATUS), False
-        forwarded = await self.forward(rewritten, call)
-        return _told(forwarded), not may_be_sent_again(forwarded.outcome)
+            raise HungUp
+        await self.forward.begin(rewritten, beside)
+        return rewritten
 
-    async def _remember(self, claim: Claim, response: Response, *, final: bool) -> None:
-        """Keep the answer, or forget the request. A ledger that fails now must not make the caller send again."""
+    async def _post(self, rewritten: Rewritten, call: Call) -> Posted:
+        """Post a message: whatever goes wrong from here on, it may have been taken."""
+        forwarded = await self.forward.post(rewritten, call)
+        return Posted(_told(forwarded), is_final=not may_be_sent_again(forwarded.outcome))
+
+    async def _remember(self, claim: Claim, posted: Posted) -> None:
+        """Keep the answer, or forget the request where it was not taken."""
+        response = posted.response
         said = Said(status=response.status_code, headers=response.raw_headers, body=bytes(response.body))
-        try:
-            await (self.idempotency.settle(claim, said) if final else self.idempotency.release(claim))
-        except Unavailable as error:
-            telemetry.log.error("answer.not_written_down", error=error.code)
+        await _tried(self.idempotency.settle(claim, said) if posted.is_final else self.idempotency.release(claim))
 
     async def _pass(self, request: Request, call: Call) -> Response | Passing:
         answer = await self.upstream.pass_on(call, _body_of(request))
         if isinstance(answer, Passing):
             return answer
         return _unanswered(answer)
+
+
+async def _tried(writing: Awaitable[None]) -> None:
+    """Write down what became of a claim. A ledger that fails now must not change what the caller is told."""
+    try:
+        await writing
+    except Unavailable as error:
+        telemetry.log.error("answer.not_written_down", error=error.code)
 
 
 def _replayed(said: Said) -> Response:

@@ -43,7 +43,7 @@ _NOT_BACK: Final = frozenset({b"date", b"x-request-id"})
 def onward(headers: Iterable[tuple[bytes, bytes]], *, key: tuple[bytes, bytes]) -> Headers:
     """Take the headers that go to the provider, with one key among them: the one that it is to see."""
     return [
-        *((name, value) for name, value in _end_to_end(headers) if not _stays(name)),
+        *((name, value) for name, value in _end_to_end(headers) if not _is_held_back(name)),
         key,
     ]
 
@@ -93,5 +93,5 @@ def _end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     return [(name, value) for name, value in lowered if name not in _HOP and name not in named]
 
 
-def _stays(name: bytes) -> bool:
+def _is_held_back(name: bytes) -> bool:
     return name in _NOT_ONWARD or name.startswith(b"x-forwarded-")

@@ -29,7 +29,7 @@ MAX_STATUSES_TOGETHER = 500
 SETTLE_EVERY_S = 5.0
 
 Beside = Callable[[Connection], None]
-"""What else is written in one transaction with statuses."""
+"""What else is written in one transaction with a message or statuses."""
 
 _ID_OF_ANOTHER = "the provider answered with the id of another message, so its statuses cannot be told apart"
 
@@ -55,13 +55,14 @@ class Ledger:
         """
         await self.database.open()
 
-    async def begin(self, entry: Entry) -> None:
+    async def begin(self, entry: Entry, beside: Sequence[Beside] = ()) -> None:
         """Write down what is about to be posted.
 
         Raises:
             Malformed: the id has been used.
+            Whatever error of ours `beside` raises: nothing is written then.
         """
-        await self.database.write(partial(self._begin, entry), idempotent=False)
+        await self.database.write(partial(self._begin, entry, beside), idempotent=False)
 
     async def finish(self, message_id: str, outcome: Outcome) -> None:
         """Write down what became of the post, and take up statuses that were faster than its answer.
@@ -119,7 +120,9 @@ class Ledger:
     async def close(self) -> None:
         await self.database.close()
 
-    def _begin(self, entry: Entry, connection: Connection) -> None:
+    def _begin(self, entry: Entry, beside: Sequence[Beside], connection: Connection) -> None:
+        for write in beside:
+            write(connection)
         recipient = self._pseudonyms.of(entry.recipient)
         now = self._now()
         row = {

@@ -49,9 +49,9 @@ def traced_ledger(traces: Traces, *, remote: bool) -> type[Ledger]:
     about = {"db.system.name": "postgresql" if remote else "sqlite"}
 
     class TracedLedger(Ledger):
-        async def begin(self, entry: Entry) -> None:
+        async def begin(self, entry: Entry, beside: Sequence[Beside] = ()) -> None:
             with traces.step("ledger begin", about, remote=remote):
-                await super().begin(entry)
+                await super().begin(entry, beside)
 
         async def finish(self, message_id: str, outcome: Outcome) -> None:
             with traces.step("ledger finish", about, remote=remote):
