@@ -4,6 +4,7 @@ MedialinkError
 ├── Malformed                400  malformed
 ├── Unauthorized             401  unauthorized
 ├── KeyNotAllowed            403  key_not_allowed
+├── AccountNotAllowed        403  account_not_allowed   the house's account, of a caller that is limited to prefixes
 ├── HandshakeRefused         403  handshake_refused
 ├── NotFound                 404  not_found             forged, unknown and closed look alike
 ├── MessageUnknown           404  message_unknown       of no message that is in the ledger
@@ -101,6 +102,14 @@ class KeyNotAllowed(MedialinkError):
     status: ClassVar[int] = 403
     code: ClassVar[str] = "key_not_allowed"
     sentence: ClassVar[str] = "This gateway key may not use {key}. Use a key under one of its prefixes."
+
+
+class AccountNotAllowed(MedialinkError):
+    status = 403
+    code = "account_not_allowed"
+    sentence = (
+        "This gateway key is limited to prefixes: it sends messages, and does nothing else in the house's account."
+    )
 
 
 class HandshakeRefused(MedialinkError):

@@ -493,6 +493,27 @@ def test_the_house_shows_its_key_to_the_provider_and_never_the_callers(build: Bu
         assert "authorization" not in asked.headers
 
 
+def test_a_caller_with_prefixes_sends_through_the_houses_account_and_does_nothing_else_there(
+    build: Build, elsewhere: Elsewhere
+) -> None:
+    limited = f"{hashlib.sha256(TOKEN.encode()).hexdigest()}=trips/"
+    house = build(provider_url=elsewhere.url, waba_key="house", gateway_keys=limited)
+    hook = {"url": "https://elsewhere.example/"}
+    refused(post(house, hook, "/waba/v1/configs/webhook"), 403, 131005, "limited to prefixes")
+    refused(house.api.get("/waba/1234567890"), 403, 131005, "limited to prefixes")
+    refused(house.api.get("/waba/messages"), 403, 131005, "limited to prefixes")
+    assert elsewhere.asked == []
+    assert post(house, image(FOREIGN)).status_code == 200
+    assert len(elsewhere.asked) == 1
+
+
+def test_a_caller_with_prefixes_has_all_of_its_own_account(build: Build, elsewhere: Elsewhere) -> None:
+    limited = f"{hashlib.sha256(TOKEN.encode()).hexdigest()}=trips/"
+    house = build(provider_url=elsewhere.url, waba_key="caller", gateway_keys=limited)
+    assert house.api.get("/waba/1234567890").status_code == 200
+    assert len(elsewhere.asked) == 1
+
+
 @pytest.mark.parametrize("foreign_links", ["pass", "refuse"])
 @pytest.mark.parametrize("odd", [r"\ud800", r"\u0000"])
 def test_what_no_ledger_can_hold_is_refused_in_the_providers_shape(build: Build, odd: str, foreign_links: str) -> None:

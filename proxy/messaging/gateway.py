@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from proxy import telemetry
 from proxy.errors import (
+    AccountNotAllowed,
     Busy,
     Malformed,
     MedialinkError,
@@ -102,6 +103,8 @@ class Gateway:
         )
         if sends_a_message(request.method, segments):
             return await self._send(request, caller, call)
+        if self.house_key is not None and "" not in caller.prefixes:
+            raise AccountNotAllowed
         return await self._pass(request, call)
 
     def _key(self, request: Request, segments: tuple[str, ...]) -> tuple[bytes, bytes]:

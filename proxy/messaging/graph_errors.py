@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from proxy.errors import (
+    AccountNotAllowed,
     Gone,
     ImportRefused,
     KeyNotAllowed,
@@ -42,6 +43,7 @@ _MESSAGES: Final[Mapping[int, str]] = MappingProxyType(
 _CODES: Final[tuple[tuple[type[MedialinkError], int], ...]] = (
     (Unauthorized, 190),
     (KeyNotAllowed, 131005),
+    (AccountNotAllowed, 131005),
     (TooManyRequests, 4),
     (Unavailable, AWAY),
     (StillSending, AWAY),

@@ -80,6 +80,7 @@ def test_an_answer_keeps_all_that_is_not_for_the_hop() -> None:
     [
         pytest.param(errors.Unauthorized(required="key"), 401, 190, id="no key"),
         pytest.param(errors.KeyNotAllowed(key="a"), 403, 131005, id="another's key"),
+        pytest.param(errors.AccountNotAllowed(), 403, 131005, id="another's account"),
         pytest.param(errors.Malformed(field="a", problem="b"), 400, 100, id="malformed"),
         pytest.param(errors.TooLarge(size_bytes=2, limit_bytes=1), 413, 100, id="too large"),
         pytest.param(errors.TooManyRequests(limit_per_minute=6), 429, 4, id="too many"),
