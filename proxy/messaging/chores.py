@@ -24,6 +24,7 @@ class Chore:
 
 @asynccontextmanager
 async def at_work(chores: Sequence[Chore]) -> AsyncIterator[None]:
+    """Do them until it closes: then each is cancelled, may end what it has begun, and is waited for."""
     tasks = [asyncio.create_task(_again_and_again(chore)) for chore in chores]
     try:
         yield

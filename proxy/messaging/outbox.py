@@ -4,14 +4,14 @@ A body waits while an earlier one is about the same message or sender. A claim i
 it, and the body is posted again.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 from typing import Final
 
-from sqlalchemy import Connection, Select, delete, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, func, insert, or_, select, update
 
 from proxy.messaging.database import Database
 from proxy.messaging.parcels import Parcel
@@ -69,11 +69,16 @@ class Outbox:
     def keeping(self, parcel: Parcel) -> Callable[[Connection], None]:
         """Give what writes a parcel down; written twice, it is passed on twice."""
         hashed = sorted(self._pseudonyms.of(lane) for lane in parcel.lanes)
-        return partial(self._keep, self._seal.close(parcel.packed()), hashed)
+        return partial(self._insert, self._seal.close(parcel.packed()), hashed)
 
-    async def turn(self, tried: Sequence[Tried], take: int) -> list[Claimed]:
-        """Write down what became of some, and claim others, at most so many; one commit for both."""
-        return await self._database.write(partial(self._turn, tried, take), idempotent=True)
+    async def record_and_claim(
+        self, tried: Sequence[Tried], take: int, *, in_hand: Collection[int] = ()
+    ) -> list[Claimed]:
+        """Write down what became of some, and claim others, at most so many; one commit for both.
+
+        What is in hand is not claimed, though its lease be over by the clock: its answer is still to come.
+        """
+        return await self._database.write(partial(self._record_and_claim, tried, take, in_hand), idempotent=True)
 
     async def drop_expired(self) -> int:
         """Forget what nobody took in time, at most so many that nobody waits behind it; gives how many."""
@@ -94,7 +99,7 @@ class Outbox:
         waits = f"{backlog.bodies} webhooks wait to be passed on, the oldest for {backlog.oldest_s / 60:.0f} minutes"
         return f"{waits}. See that FORWARD_WEBHOOKS_TO takes them."
 
-    def _keep(self, sealed: bytes, hashed: Sequence[str], connection: Connection) -> None:
+    def _insert(self, sealed: bytes, hashed: Sequence[str], connection: Connection) -> None:
         now = self._now()
         row = {
             "sealed": sealed,
@@ -108,15 +113,18 @@ class Outbox:
         if hashed:
             connection.execute(insert(lanes), [{"lane": lane, "outbox_id": number} for lane in hashed])
 
-    def _turn(self, tried: Sequence[Tried], take: int, connection: Connection) -> list[Claimed]:
+    def _record_and_claim(
+        self, tried: Sequence[Tried], take: int, in_hand: Collection[int], connection: Connection
+    ) -> list[Claimed]:
         now = self._now()
-        taken = [one.claimed.id for one in tried if one.problem is None]
+        taken = [one.claimed for one in tried if one.problem is None]
         if taken:
-            connection.execute(delete(outbox).where(outbox.c.id.in_(taken)))
+            connection.execute(delete(outbox).where(or_(*map(_still_ours, taken))))
         for one in tried:
             if one.problem is not None:
                 _put_off(one, now + timedelta(seconds=one.wait_s), connection)
-        ids = connection.scalars(_claimable(now).limit(take)).all() if take else []
+        claimable = _claimable(now).where(outbox.c.id.not_in(in_hand))
+        ids = connection.scalars(claimable.limit(take)).all() if take else []
         if not ids:
             return []
         until = now + LEASE
@@ -167,14 +175,17 @@ def _claimable(now: datetime) -> Select[int]:
     )
 
 
+def _still_ours(claimed: Claimed) -> ColumnElement[bool]:
+    """Tell a claim from a later one of the same id: SQLite gives the highest out again (sqlite.org/autoinc.html)."""
+    return and_(outbox.c.id == claimed.id, outbox.c.claimed_until == claimed.until)
+
+
 def _put_off(tried: Tried, due_at: datetime, connection: Connection) -> None:
-    """Let go of a body, and have all that wait behind it be due no sooner."""
-    mine = outbox.c.id == tried.claimed.id
-    connection.execute(
-        update(outbox)
-        .where(mine, outbox.c.claimed_until == tried.claimed.until)
-        .values(claimed_until=None, due_at=due_at, problem=tried.problem)
-    )
+    """Let go of a body, and have all that wait behind it be due no sooner; who lost it holds up nobody."""
+    let_go = update(outbox).where(_still_ours(tried.claimed))
+    changed = connection.execute(let_go.values(claimed_until=None, due_at=due_at, problem=tried.problem))
+    if not changed.rowcount:
+        return
     own, other = lanes.alias(), lanes.alias()
     behind = select(other.c.outbox_id).where(
         own.c.outbox_id == tried.claimed.id, other.c.lane == own.c.lane, other.c.outbox_id > own.c.outbox_id

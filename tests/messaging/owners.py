@@ -1,8 +1,9 @@
 """A system of the owner's own, which takes webhooks, or does not; and webhooks to give to it."""
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -34,13 +35,14 @@ class Clock:
 
 @dataclass
 class OwnSystem:
-    """`answers` are spent one a webhook, then it is 200; 0 means that no answer comes."""
+    """`answers` are spent one a webhook, then it is 200; 0 means that no answer comes until `go_on`, then 200."""
 
     url: str = ""
     got: list[bytes] = field(default_factory=list)
     taken: list[bytes] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
+    go_on: threading.Event = field(default_factory=threading.Event)
 
     async def answer(self, request: Request) -> Response:
         body = await request.body()
@@ -48,7 +50,8 @@ class OwnSystem:
         self.headers.append(dict(request.headers))
         status = self.answers.pop(0) if self.answers else 200
         if not status:
-            await anyio.sleep(LONG_S)
+            await anyio.to_thread.run_sync(self.go_on.wait, LONG_S, abandon_on_cancel=True)
+            status = 200
         if status == 200:
             self.taken.append(body)
         return Response(b"x" * 100_000, status_code=status, headers={"Location": "/elsewhere"})
@@ -60,7 +63,10 @@ def own_system() -> Iterator[OwnSystem]:
     app = Starlette(routes=[Route("/{path:path}", system.answer, methods=["GET", "POST"])])
     with ThreadedServer(app, timeout_graceful_shutdown=0) as server:
         system.url = f"{server.url}/webhooks?for=us"
-        yield system
+        try:
+            yield system
+        finally:
+            system.go_on.set()
 
 
 def body_of(*statuses: tuple[str, str], sender: str | None = None, mark: int = 0) -> bytes:
@@ -84,3 +90,13 @@ async def put(ledger: Ledger, body: bytes) -> None:
 
 def ledger_at(url: str, clock: Clock, keys: tuple[bytes, ...] = (KEY,)) -> Ledger:
     return Ledger(url, keys=keys, now=clock)
+
+
+@asynccontextmanager
+async def opened(url: str, clock: Clock, keys: tuple[bytes, ...] | None = None) -> AsyncIterator[Ledger]:
+    ledger = ledger_at(url, clock) if keys is None else ledger_at(url, clock, keys)
+    await ledger.open()
+    try:
+        yield ledger
+    finally:
+        await ledger.close()

@@ -4,13 +4,14 @@ import asyncio
 import json
 import random
 import re
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx2
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from proxy.messaging import relay
 from proxy.messaging.authenticity import SECRET_HEADER, SIGNATURE_HEADER
@@ -20,10 +21,10 @@ from proxy.messaging.outbox import LEASE
 from proxy.messaging.owner import TOTAL_S, Owner
 from proxy.messaging.relay import Relay, Watch
 from proxy.telemetry import metrics
-from tests.messaging.owners import Clock, OwnSystem, body_of, ledger_at, own_system, parcel_of, put
+from tests.messaging.owners import Clock, OwnSystem, body_of, ledger_at, opened, own_system, parcel_of, put
 from tests.messaging.postgres_server import until
 
-SENT = body_of(("a", "sent"))
+SENT, READ, OTHER = body_of(("a", "sent")), body_of(("a", "read")), body_of(("b", "sent"))
 SLOW_S = 0.2
 PATIENCE_S = 20
 
@@ -198,6 +199,7 @@ def test_one_slow_answer_keeps_no_other_waiting(url: str, owner: OwnSystem) -> N
             passes.wake.set()
             await reached(lambda: len(owner.taken) == 20)
             assert (await ledger.outbox.look()).bodies >= 1
+            owner.go_on.set()
 
     asyncio.run(run())
 
@@ -224,7 +226,7 @@ def test_what_a_dead_process_had_is_posted_by_another(url: str, owner: OwnSystem
         dead = ledger_at(url, clock)
         await dead.open()
         await put(dead, SENT)
-        assert len(await dead.outbox.turn([], 1)) == 1
+        assert len(await dead.outbox.record_and_claim([], 1)) == 1
         await dead.close()
         async with relaying(url, owner.url, clock) as (ledger, _passes):
             await put(ledger, body_of(("b", "sent")))
@@ -235,6 +237,120 @@ def test_what_a_dead_process_had_is_posted_by_another(url: str, owner: OwnSystem
 
     asyncio.run(run())
     assert owner.taken[-1] == SENT
+
+
+def test_a_clock_that_steps_has_nothing_posted_twice_at_once(url: str, owner: OwnSystem) -> None:
+    owner.answers[:] = [0]
+
+    async def run() -> None:
+        clock = Clock()
+        async with relaying(url, owner.url, clock) as (ledger, passes):
+            await put(ledger, SENT)
+            passes.wake.set()
+            await reached(lambda: owner.got)
+            clock.pass_s(LEASE.total_seconds())
+            await put(ledger, OTHER)
+            passes.wake.set()
+            await reached(lambda: owner.taken == [OTHER])
+            owner.go_on.set()
+            await emptied(ledger)
+
+    asyncio.run(run())
+    assert owner.got == [SENT, OTHER]
+
+
+async def rename(ledger: Ledger, old: str, new: str) -> None:
+    def work(connection: Connection) -> None:
+        connection.execute(text(f"ALTER TABLE {old} RENAME TO {new}"))
+
+    await ledger.database.write(work, idempotent=False)
+
+
+async def heard(event: str, capsys: pytest.CaptureFixture[str]) -> None:
+    await reached(lambda: event in capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("known_first", [pytest.param(True, id="its answer"), pytest.param(False, id="the post")])
+def test_what_is_under_way_outlasts_a_ledger_that_is_away(
+    url: str,
+    owner: OwnSystem,
+    capsys: pytest.CaptureFixture[str],
+    known_first: bool,  # noqa: FBT001 - a case
+) -> None:
+    owner.answers[:] = [0]
+
+    async def run() -> None:
+        async with relaying(url, owner.url, Clock()) as (ledger, passes):
+            await put(ledger, SENT)
+            passes.wake.set()
+            await reached(lambda: owner.got)
+            await rename(ledger, "outbox", "elsewhere")
+            if known_first:
+                owner.go_on.set()
+            await heard("chore.failed", capsys)
+            owner.go_on.set()
+            await reached(lambda: owner.taken)
+            await rename(ledger, "elsewhere", "outbox")
+            await emptied(ledger)
+
+    asyncio.run(run())
+    assert owner.got == [SENT]
+
+
+def test_a_stop_waits_for_no_ledger_that_is_away(
+    url: str, owner: OwnSystem, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def run() -> float:
+        async with relaying(url, owner.url, Clock()) as (ledger, passes):
+            await put(ledger, SENT)
+            owner.answers[:] = [0]
+            passes.wake.set()
+            await reached(lambda: owner.got)
+            await rename(ledger, "outbox", "elsewhere")
+            owner.go_on.set()
+            await heard("chore.failed", capsys)
+            began = time.monotonic()
+        return time.monotonic() - began
+
+    assert asyncio.run(run()) < relay.LAST_S
+
+
+def test_who_stops_waits_a_little_and_writes_down_what_was_taken(url: str, owner: OwnSystem) -> None:
+    owner.answers[:] = [0] * 5
+
+    async def run() -> None:
+        clock = Clock()
+        async with relaying(url, owner.url, clock) as (ledger, passes):
+            for number in range(5):
+                await put(ledger, body_of((f"m{number}", "sent")))
+            passes.wake.set()
+            await reached(lambda: len(owner.got) == 5)
+            asyncio.get_running_loop().call_later(SLOW_S, owner.go_on.set)
+        async with opened(url, clock) as ledger:
+            assert (await ledger.outbox.look()).bodies == 0
+
+    asyncio.run(run())
+    assert len(owner.taken) == 5
+
+
+def test_what_a_stop_cuts_off_is_posted_at_once_by_the_next_process(
+    url: str, owner: OwnSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "LAST_POSTS_S", SLOW_S)
+    owner.answers[:] = [0]
+
+    async def run() -> None:
+        clock = Clock()
+        async with relaying(url, owner.url, clock) as (ledger, passes):
+            for body in (SENT, READ):
+                await put(ledger, body)
+            passes.wake.set()
+            await reached(lambda: owner.got)
+        async with relaying(url, owner.url, clock) as (ledger, _passes):
+            await emptied(ledger)
+
+    asyncio.run(run())
+    assert owner.got == [SENT, SENT, READ]
 
 
 def test_what_nobody_took_in_time_is_dropped_and_counted(url: str, capsys: pytest.CaptureFixture[str]) -> None:
