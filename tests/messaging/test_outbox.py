@@ -249,10 +249,10 @@ def test_no_file_of_the_database_holds_what_waits(file: Path) -> None:
     assert b"Guten Tag" not in held
 
 
-def test_no_file_of_the_server_holds_what_waits(postgres: PostgresServer) -> None:
-    fill(postgres.url(postgres.new_database()))
-    postgres.run("CHECKPOINT")
-    held = b"".join(path.read_bytes() for path in postgres.data.parent.rglob("*") if path.is_file())
+def test_no_file_of_the_server_holds_what_waits(own_postgres: PostgresServer) -> None:
+    fill(own_postgres.url(own_postgres.new_database()))
+    own_postgres.run("CHECKPOINT")
+    held = b"".join(path.read_bytes() for path in own_postgres.data.parent.rglob("*") if path.is_file())
     assert b"HTTP 500" in held
     assert b"Guten Tag" not in held
     assert b'"from": "' not in held
