@@ -142,13 +142,19 @@ def test_a_worker_that_dies_is_a_refusal_and_is_replaced(
 
 
 def test_idle_workers_that_are_killed_are_replaced(workers: Workers) -> None:
+    async def ask(number: int) -> int:
+        try:
+            return await workers.run(abs, -number)
+        except Busy:  # it was not quite idle, and took the pool's lock with it: who asks again is served
+            return await workers.run(abs, -number)
+
     async def story() -> None:
         for _ in range(3):
             pid = await workers.run(os.getpid)
             while not _is_idle(pid):
                 pass
             os.kill(pid, signal.SIGKILL)
-            served = [await workers.run(abs, -number) for number in range(5)]
+            served = [await ask(number) for number in range(5)]
             assert served == list(range(5))
 
     asyncio.run(story())
