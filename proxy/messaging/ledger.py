@@ -4,13 +4,14 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from itertools import islice
 from typing import Any, assert_never
 
 from sqlalchemy import Connection, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from proxy import telemetry
-from proxy.errors import Malformed, NotFound
+from proxy.errors import Malformed, MedialinkError, NotFound
 from proxy.messaging.database import Database
 from proxy.messaging.entries import Entry, Fate, Kept, LedgerMessage, LedgerStatus
 from proxy.messaging.histories import Histories
@@ -27,6 +28,8 @@ __all__ = ["Beside", "Entry", "Fate", "Ledger", "LedgerMessage", "LedgerStatus"]
 MAX_RECENT = 1000
 MAX_STATUSES_TOGETHER = 500
 SETTLE_EVERY_S = 5.0
+MAX_UNSETTLED = 10_000
+"""Of more than these, the next status settles what is left."""
 
 Beside = Callable[[Connection], None]
 """What else is written in one transaction with a message or statuses."""
@@ -93,14 +96,17 @@ class Ledger:
         Raises:
             LedgerAway: it is left for another round.
         """
-        if self._unsettled:
-            await self._settle_now()
+        for name in tuple(self._unsettled):
+            try:
+                await self._settle({name})
+            except MedialinkError:
+                raise
+            except Exception:  # noqa: BLE001 - one that cannot be settled must keep no other
+                telemetry.log.exception("ledger.not_settled")
+            self._unsettled.discard(name)
 
-    async def _settle_now(self) -> Mapping[str, str]:
-        names = set(self._unsettled)
-        ids = await self.database.write(partial(self._histories.settle, names), idempotent=True)
-        self._unsettled -= names
-        return ids
+    async def _settle(self, names: set[str]) -> Mapping[str, str]:
+        return await self.database.write(partial(self._histories.settle, names), idempotent=True)
 
     async def message(self, message_id: str) -> LedgerMessage | None:
         """Find a message by its id, or by the provider's."""
@@ -185,10 +191,10 @@ class Ledger:
 
     async def _settle_soon(self, names: set[str]) -> Mapping[str, str]:
         """Settle what is written down by now: a failure must not have it written once more, and is made good later."""
-        self._unsettled |= names
         try:
-            return await self._settle_now() if self._unsettled else {}
+            return await self._settle(names) if names else {}
         except Exception as error:  # noqa: BLE001 - whatever it is, the history is committed
+            self._unsettled |= set(islice(names, MAX_UNSETTLED - len(self._unsettled)))
             telemetry.log.warning("ledger.unsettled", messages=len(self._unsettled), error=type(error).__name__)
             return {}
 

@@ -443,6 +443,28 @@ def test_what_is_written_down_and_not_settled_is_settled_later_and_written_once(
     assert len(written) == 2
 
 
+def test_one_that_cannot_be_settled_keeps_no_other(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    really = Histories.settle
+
+    def settle(self: Histories, names: set[str], connection: sqlalchemy.Connection) -> dict[str, str]:
+        if "wamid.bad" in names:
+            raise ValueError("unforeseen")
+        return really(self, names, connection)
+
+    async def work(ledger: Ledger) -> LedgerMessage:
+        await ledger.begin(entry())
+        await ledger.finish("m1", Accepted(message_id="wamid.1"))
+        monkeypatch.setattr(Histories, "settle", settle)
+        await ledger.record([status(State.SENT, message_id="wamid.bad"), status(State.SENT)])
+        assert (await known(ledger)).status is None
+        await ledger.settle_rest()
+        assert (await known(ledger)).status is State.SENT
+        await ledger.record([status(State.READ)])
+        return await known(ledger)
+
+    assert using(url, work).status is State.READ
+
+
 def test_the_migrations_make_exactly_the_tables(url: str) -> None:
     using(url, Ledger.check)
     engine = sqlalchemy.create_engine(parse_ledger_url(url).parsed)
